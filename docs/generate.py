@@ -1,0 +1,169 @@
+"""Writes docs/cli.md, docs/models.md and the README's table of networks from the code: python docs/generate.py.
+
+`--check` writes nothing and exits 1 when something on disk differs from what the code says.
+"""
+
+import argparse
+import difflib
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from convatlas.catalog import Card, list_cards
+from convatlas.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTICE = "<!-- Written by docs/generate.py from the code (`make docs`): edit the code instead. -->\n"
+BEGIN, END = "<!-- models:begin -->\n", "<!-- models:end -->\n"
+
+
+def cli_page() -> str:
+    """docs/cli.md: each verb with its words of help, arguments and options."""
+    root: Any = typer.main.get_command(app)
+    parts = [f"{NOTICE}\n# The command line\n", f"{root.help.strip()}\n"]
+    verbs = list(_verbs(root, "convatlas"))
+    parts.append("\n".join(f"- [`{name}`](#{_anchor(name)}): {_summary(verb)}" for name, verb in verbs) + "\n")
+    parts += [_verb_section(name, verb) for name, verb in verbs]
+    return "\n".join(parts)
+
+
+def models_page() -> str:
+    """docs/models.md: the table of networks, then each network's card."""
+    cards = list_cards()
+    parts = [
+        f"{NOTICE}\n# The networks\n",
+        "Parameters are the trainable ones. MACs are multiply-accumulates for one picture of the size given.\n",
+        models_table(cards),
+    ]
+    return "\n".join([*parts, *(_card_section(card) for card in cards)])
+
+
+def models_table(cards: tuple[Card, ...]) -> str:
+    """One row a network, oldest first; the name leads to its card."""
+    rows = [
+        "| Network | Year | Task | Input | Parameters | MACs | In a few words |",
+        "| --- | ---: | --- | --- | ---: | ---: | --- |",
+    ]
+    for card in cards:
+        name = f"[`{card.name}`](docs/models.md#{_anchor(card.name)})"
+        cells = [name, card.year, card.task, _shape(card), f"{card.params:,}", f"{card.macs:,}", _cell(card.summary)]
+        rows.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(rows) + "\n"
+
+
+def readme(text: str) -> str:
+    """The README with the table of networks put anew between its two markers."""
+    if BEGIN not in text or END not in text:
+        raise SystemExit(
+            f"README.md: expected the lines {BEGIN.strip()} and {END.strip()}, with the table between them"
+        )
+    before, rest = text.split(BEGIN, 1)
+    after = rest.split(END, 1)[1]
+    return f"{before}{BEGIN}{models_table(list_cards())}{END}{after}"
+
+
+def _verbs(group: Any, name: str) -> Iterator[tuple[str, Any]]:
+    for word, command in group.commands.items():
+        if getattr(command, "commands", None):
+            yield from _verbs(command, f"{name} {word}")
+        elif not command.hidden:
+            yield f"{name} {word}", command
+
+
+def _verb_section(name: str, verb: Any) -> str:
+    context = typer.Context(verb, info_name=name)
+    usage = " ".join([name, *verb.collect_usage_pieces(context)])
+    parts = [f"## {name}\n", f"```\n{usage}\n```\n", f"{inspect.cleandoc(verb.help or '')}\n"]
+    for kind in ("argument", "option"):
+        records = [each.get_help_record(context) for each in verb.params if each.param_type_name == kind]
+        rows = [f"| `{_cell(left)}` | {_cell(right)} |" for left, right in filter(None, records)]
+        if rows:
+            parts.append("\n".join([f"| {kind.capitalize()} | Meaning |", "| --- | --- |", *rows, ""]))
+    return "\n".join(parts)
+
+
+def _summary(verb: Any) -> str:
+    paragraph = inspect.cleandoc(verb.help or "").split("\n\n", maxsplit=1)[0]
+    return " ".join(paragraph.split())
+
+
+def _card_section(card: Card) -> str:
+    facts = [
+        f"- **Paper:** {card.authors}, [{card.title}]({card.url}), {card.venue}, {card.year}",
+        f"- **Parameters:** {card.params:,} with {card.num_classes} classes ({card.params_source})",
+        f"- **MACs:** {card.macs:,} for {_shape(card)} ({card.macs_source})",
+    ]
+    if card.connections is not None:
+        facts.append(f"- **Connections:** {card.connections:,}, as the paper counts them")
+    if card.parents:
+        facts.append(f"- **Builds on:** {', '.join(f'[`{name}`](#{_anchor(name)})' for name in card.parents)}")
+    if card.aliases:
+        facts.append(f"- **Also called:** {', '.join(f'`{alias}`' for alias in card.aliases)}")
+    facts += [
+        f"- **Published:** {figure.measure} {figure.value:g} % on {figure.on}, {figure.protocol} ({figure.source})"
+        for figure in card.published
+    ]
+    return "\n".join(
+        [
+            f"## {card.name}\n",
+            f"{card.family}: {card.summary}.\n",
+            f"{card.idea}\n",
+            *facts,
+            "\nWhat is new:\n",
+            *(f"- {feature}" for feature in card.features),
+            "\nWhat it is good for:\n",
+            *(f"- {use}" for use in card.use),
+            "",
+        ]
+    )
+
+
+def _shape(card: Card) -> str:
+    return "x".join(map(str, card.input))
+
+
+def _anchor(title: str) -> str:
+    return title.lower().replace(" ", "-")
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def pages() -> dict[Path, str]:
+    """What each generated file should hold."""
+    return {
+        ROOT / "docs" / "cli.md": cli_page(),
+        ROOT / "docs" / "models.md": models_page().replace("](docs/models.md#", "](#"),
+        ROOT / "README.md": readme((ROOT / "README.md").read_text(encoding="utf-8")),
+    }
+
+
+def main() -> None:
+    """Write the pages, or compare them with what is on disk."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a page differs")
+    check = parser.parse_args().check
+    stale = False
+    for path, text in pages().items():
+        earlier = path.read_text(encoding="utf-8") if path.exists() else ""
+        if earlier == text:
+            continue
+        name = path.relative_to(ROOT).as_posix()
+        if not check:
+            path.write_text(text, encoding="utf-8", newline="\n")
+            print(f"wrote {name}")
+            continue
+        stale = True
+        difference = difflib.unified_diff(earlier.splitlines(), text.splitlines(), name, "the code", lineterm="", n=1)
+        sys.stderr.write("\n".join([*list(difference)[:40], ""]))
+    if stale:
+        sys.exit("The generated docs differ from the code: run `make docs` and commit what it writes.")
+
+
+if __name__ == "__main__":
+    main()

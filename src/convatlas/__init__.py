@@ -1,0 +1,88 @@
+"""convatlas: a runnable atlas of convolutional networks.
+
+>>> import convatlas
+>>> run = convatlas.train("photos/", model="lenet5_modern")
+>>> convatlas.Predictor(run.path)("cat.jpg")[0].top
+
+Each public name is imported when it is first used, so that `import convatlas` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Card": "convatlas.catalog",
+    "ConvatlasError": "convatlas.errors",
+    "Predictor": "convatlas.engine.predict.predictor",
+    "Recipe": "convatlas.recipes.recipe",
+    "capture": "convatlas.models.contract",
+    "card": "convatlas.catalog",
+    "check_data": "convatlas.data.check",
+    "create_model": "convatlas.models",
+    "delete_run": "convatlas.engine.run",
+    "diagnose": "convatlas.engine.doctor",
+    "evaluate": "convatlas.api.evaluate",
+    "export_bundle": "convatlas.engine.export",
+    "list_cards": "convatlas.catalog",
+    "list_models": "convatlas.catalog",
+    "list_runs": "convatlas.engine.run",
+    "open_data": "convatlas.data.source",
+    "plan_training": "convatlas.api.train",
+    "predict": "convatlas.api.predict",
+    "resume": "convatlas.api.train",
+    "train": "convatlas.api.train",
+}
+
+__all__ = [
+    "Card",
+    "ConvatlasError",
+    "Predictor",
+    "Recipe",
+    "__version__",
+    "capture",
+    "card",
+    "check_data",
+    "create_model",
+    "delete_run",
+    "diagnose",
+    "evaluate",
+    "export_bundle",
+    "list_cards",
+    "list_models",
+    "list_runs",
+    "open_data",
+    "plan_training",
+    "predict",
+    "resume",
+    "train",
+]
+
+if TYPE_CHECKING:
+    from convatlas.api.evaluate import evaluate
+    from convatlas.api.predict import predict
+    from convatlas.api.train import plan_training, resume, train
+    from convatlas.catalog import Card, card, list_cards, list_models
+    from convatlas.data.check import check_data
+    from convatlas.data.source import open_data
+    from convatlas.engine.doctor import diagnose
+    from convatlas.engine.export import export_bundle
+    from convatlas.engine.predict.predictor import Predictor
+    from convatlas.engine.run import delete_run, list_runs
+    from convatlas.errors import ConvatlasError
+    from convatlas.models import create_model
+    from convatlas.models.contract import capture
+    from convatlas.recipes.recipe import Recipe
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

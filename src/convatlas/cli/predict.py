@@ -1,0 +1,151 @@
+"""`convatlas predict`: name what is on pictures."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from convatlas.cli.output import AsJson, err, note, print_json, print_line, print_table
+
+if TYPE_CHECKING:
+    from convatlas.engine.predict.predictor import EngineName
+    from convatlas.types import Classification, Failure
+
+BAR = 24  # characters for a probability of 1
+MANY = 100  # from more pictures than these on, progress is shown
+NAME_WIDTH = 60  # terminal columns at most that names are padded to
+
+
+def predict(
+    bundle: Annotated[Path, typer.Argument(help="A run, or a bundle.", show_default=False)],
+    pictures: Annotated[
+        list[str],
+        typer.Argument(help="Pictures, folders, globs, or - for one picture from standard input.", show_default=False),
+    ],
+    *,
+    top: Annotated[int, typer.Option(help="How many classes to name for one picture, and in JSON.")] = 5,
+    as_json: AsJson = False,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="Probability 0..1: below it an answer is marked uncertain; multi-label: from it on a class is named."
+        ),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="onnx, torch, or auto: onnx where the bundle is exported.")] = "auto",
+    threads: Annotated[int | None, typer.Option(help="Processor threads; by default the engine's choice.")] = None,
+    batch_size: Annotated[int, typer.Option(help="Pictures answered together.")] = 32,
+) -> None:
+    """Name what is on pictures, the most probable class first.
+
+    One picture: its best classes with bars; several: a line each. Exits 1 when a picture could not be read; the others
+    are answered all the same.
+    """
+    from convatlas.engine.predict.inputs import expand_paths
+    from convatlas.engine.predict.predictor import Predictor
+
+    sources = expand_paths(pictures)
+    predictor = Predictor(bundle, engine=cast("EngineName", engine), threads=threads, batch_size=batch_size)
+    answers = predictor.iterate(sources, top=top, threshold=threshold)
+    if as_json or not sys.stdout.isatty():  # on a terminal the answers themselves show how far it is
+        answers = _with_progress(answers, len(sources))
+    if as_json:
+        failed = _print_json(answers)
+    elif len(sources) == 1:
+        failed = _print_one(answers)
+    else:
+        multilabel = predictor.bundle.task == "multilabel"
+        failed = _print_lines(answers, [source.name for source in sources], multilabel=multilabel)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _with_progress(answers: "Iterator[Classification | Failure]", total: int) -> "Iterator[Classification | Failure]":
+    """The answers, with a bar on stderr when there are many and a person looks at it."""
+    console = err()
+    if total <= MANY or not console.is_terminal:
+        yield from answers
+        return
+    from rich.progress import Progress
+
+    # Rich would send what is printed on stdout to its own console, which is stderr.
+    with Progress(console=console, transient=True, redirect_stdout=False) as progress:
+        yield from progress.track(answers, total=total, description="Pictures")
+
+
+def _print_json(answers: "Iterable[Classification | Failure]") -> int:
+    """One JSON list with an object for each picture; returns how many of them failed."""
+    from convatlas.types import Failure
+
+    records: list[dict[str, object]] = []
+    failed = 0
+    for answer in answers:
+        if isinstance(answer, Failure):
+            failed += 1
+            records.append({"source": answer.source, "error": answer.reason})
+        else:
+            labels = [
+                {"label": scored.label, "index": scored.index, "probability": scored.probability}
+                for scored in answer.labels
+            ]
+            records.append({"source": answer.source, "certain": answer.certain, "labels": labels})
+    print_json(records)
+    return failed
+
+
+def _print_one(answers: "Iterable[Classification | Failure]") -> int:
+    """The picture's name and answer, and a table of its classes with bars."""
+    from convatlas.types import Failure
+
+    for answer in answers:
+        if isinstance(answer, Failure):
+            note(f"error: {answer.source}: {answer.reason}")
+            return 1
+        best = answer.top.label if answer.top else "no label"
+        print_line(f"{answer.source}: {best}{_mark(answer)}")
+        if answer.labels:
+            rows = [(scored.label, _percent(scored.probability), _bar(scored.probability)) for scored in answer.labels]
+            print_table(("class", "probability", ""), rows, right=("probability",))
+    return 0
+
+
+def _print_lines(answers: "Iterable[Classification | Failure]", names: list[str], *, multilabel: bool) -> int:
+    """`cat.jpg  cat 97.3 %`, a line for each picture, names padded to one column; failures go to stderr."""
+    from rich.cells import cell_len  # wide characters take two columns
+
+    from convatlas.types import Failure
+
+    column = min(NAME_WIDTH, max(map(cell_len, names)))
+    failed = 0
+    for answer in answers:
+        if isinstance(answer, Failure):
+            failed += 1
+            note(f"error: {answer.source}: {answer.reason}")
+            continue
+        # Multi-label: each label is an answer of its own. Otherwise only the best one is.
+        shown = answer.labels if multilabel else answer.labels[:1]
+        labels = ", ".join(f"{scored.label} {_percent(scored.probability)}" for scored in shown) or "no label"
+        padding = " " * max(0, column - cell_len(answer.source))
+        print_line(f"{answer.source}{padding}  {labels}{_mark(answer)}")
+    if failed:
+        note(f"{failed} of {len(names)} pictures could not be read")
+    return failed
+
+
+def _mark(answer: "Classification") -> str:
+    return "" if answer.certain else "  uncertain"
+
+
+def _percent(probability: float) -> str:
+    return f"{probability:.1%}".replace("%", " %")
+
+
+def _bar(probability: float) -> str:
+    """A bar of blocks, or of # where stdout's encoding has no blocks (a pipe on Windows)."""
+    try:
+        "█".encode(sys.stdout.encoding or "utf-8")
+        block = "█"
+    except (UnicodeEncodeError, LookupError):
+        block = "#"
+    return block * round(BAR * probability)

@@ -1,0 +1,65 @@
+"""Finding pictures that are the same byte for byte, without reading more than that takes."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Hashable
+from pathlib import Path
+
+from convatlas.data.picture_set import ArrayReader, FileReader, PictureSet, SelectionReader
+from convatlas.files import sha256
+
+_HEAD_BYTES = 4096
+
+
+def exact_duplicates(pictures: PictureSet) -> list[list[int]]:
+    """Groups of indices, two or more each, whose files (or rows of an array) hold the same bytes.
+
+    Cheap tests go first: only files of equal size are opened, and only those with equal first 4 KiB are read whole. A
+    file that cannot be read equals no other. Both the groups and their members are in ascending order.
+    """
+    groups = [list(range(len(pictures)))]
+    for test in _tests(pictures):
+        groups = [same for group in groups for same in _equal(group, test)]
+    return sorted(groups)
+
+
+def _tests(pictures: PictureSet) -> list[Callable[[int], Hashable]]:
+    """What equal pictures have in common, from cheap to dear; the last one decides."""
+    read = pictures.read
+    selection = list(range(len(pictures)))
+    if isinstance(read, SelectionReader):
+        selection, read = read.indices.tolist(), read.reader
+    match read:
+        case FileReader(paths):
+            return [
+                lambda i: _size(paths[selection[i]]),
+                lambda i: _head(paths[selection[i]]),
+                lambda i: sha256(paths[selection[i]]),
+            ]
+        case ArrayReader(array):
+            return [lambda i: hashlib.sha256(array[selection[i]].tobytes()).digest()]
+        case _:
+            # A reader that we do not know: its pixels are all that there is to compare.
+            return [lambda i: hashlib.sha256(read(selection[i]).tobytes()).digest()]
+
+
+def _equal(group: list[int], test: Callable[[int], Hashable]) -> list[list[int]]:
+    found: defaultdict[Hashable, list[int]] = defaultdict(list)
+    for index in group:
+        try:
+            found[test(index)].append(index)
+        except (OSError, ValueError):
+            continue
+    return [same for same in found.values() if len(same) > 1]
+
+
+def _size(path: Path) -> int:
+    size = path.stat().st_size
+    if size == 0:
+        raise ValueError("an empty file holds no picture that could be the same as another")
+    return size
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEAD_BYTES)

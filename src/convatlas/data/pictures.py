@@ -1,0 +1,223 @@
+"""One picture, from a file or from bytes: whatever its format and mode, upright 8-bit grey or RGB pixels.
+
+The content decides the format, never the suffix. Colour profiles are not applied, as in torchvision and timm.
+"""
+
+import io
+import stat
+import threading
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image, ImageCms, UnidentifiedImageError
+
+from convatlas.errors import PictureError
+from convatlas.types import Pixels
+
+SUFFIXES_OF_FORMAT = {
+    "JPEG": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+}
+PICTURE_SUFFIXES = frozenset(suffix for suffixes in SUFFIXES_OF_FORMAT.values() for suffix in suffixes)
+
+# Where Pillow itself refuses by default (twice its Image.MAX_IMAGE_PIXELS): half a gigabyte of RGB. It stands here as
+# a number so that no program that changes Pillow's setting changes what we accept, and so that Pillow's mere warning,
+# from half of it on, need not be heeded.
+MAX_PIXELS = 178_956_970
+
+_BOMB = (
+    f"claims more than {MAX_PIXELS:,} pixels and is not decoded: it may be made to exhaust memory; "
+    "make it smaller if you trust it"
+)
+_GREY_MODES = frozenset({"1", "L", "LA", "La"})
+_ORIENTATION_TAG = 0x0112
+_TURN_UPRIGHT = {  # EXIF orientation -> what undoes it
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureFacts:
+    """What a picture's file holds: its real format ("JPEG"), Pillow's name of its mode ("RGB"), more than one frame."""
+
+    format: str
+    mode: str
+    animated: bool
+
+
+def decode(source: Path | bytes, name: str | None = None) -> Pixels:
+    """Decode a JPEG, PNG, WebP, TIFF, GIF or BMP to pixels (H, W, 1) if it is grey, else (H, W, 3) RGB, uint8.
+
+    The first frame of an animation is used; EXIF orientation is applied; transparency is composed on white; a palette
+    becomes RGB. Depth: 16-bit values lose their low byte (`>> 8`). 32-bit integers and floats have no agreed white, so
+    the first of the ranges 0..1 (floats only), 0..255, 0..65535 that holds all values is taken as black to white, and
+    if none does, the picture's own minimum to maximum.
+
+    `name` is what an error calls the picture; without it, its path. Raises PictureError for a picture that is missing,
+    empty, truncated, of no known format, or larger than MAX_PIXELS (seen in its header, before memory is spent).
+    """
+    return examine(source, name)[0]
+
+
+def examine(source: Path | bytes, name: str | None = None) -> tuple[Pixels, PictureFacts]:
+    """Decode a picture as `decode` does, and say what its file holds."""
+    if name is None:
+        name = printable(source) if isinstance(source, Path) else "picture"
+    try:
+        with _open(source) as file, _PILLOW_QUIET, Image.open(file, formats=tuple(SUFFIXES_OF_FORMAT)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise _RefusedError(_BOMB)
+            image.load()
+            facts = _facts(image)
+            return _pixels(_upright(image)), facts
+    except _RefusedError as refusal:
+        raise PictureError(name, str(refusal)) from None
+    except UnidentifiedImageError:
+        known = ", ".join(SUFFIXES_OF_FORMAT)
+        raise PictureError(name, f"is not a picture, or damaged at its start (expected one of {known})") from None
+    except Image.DecompressionBombError:
+        raise PictureError(name, _BOMB) from None
+    except MemoryError:
+        raise PictureError(name, "does not fit into memory") from None
+    except Exception as error:  # a damaged file makes Pillow's decoders raise whatever they stumble upon
+        raise PictureError(name, f"cannot be decoded, it is damaged or truncated ({error})") from error
+
+
+def printable(path: Path | str) -> str:
+    """A path, or a part of one, as text that is valid UTF-8 even where a file name is in another encoding."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class _RefusedError(Exception):
+    """A reason of our own not to decode."""
+
+
+def _open(source: Path | bytes) -> BinaryIO:
+    """The source as an open file; raises _RefusedError for what holds nothing to decode."""
+    if isinstance(source, bytes):
+        if not source:
+            raise _RefusedError("is empty (0 bytes)")
+        return io.BytesIO(source)
+    try:
+        status = source.stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise _RefusedError("is a folder, not a picture")
+        if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+            raise _RefusedError("is not a regular file")
+        if status.st_size == 0:
+            raise _RefusedError("is empty (0 bytes)")
+        return source.open("rb")
+    except FileNotFoundError:
+        raise _RefusedError("there is no such file") from None
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+        raise _RefusedError(f"cannot be read ({getattr(error, 'strerror', None) or error})") from error
+
+
+def _facts(image: Image.Image) -> PictureFacts:
+    if image.format == "MPO":  # a JPEG of a telephone or stereo camera, with previews behind the picture
+        return PictureFacts(format="JPEG", mode=image.mode, animated=False)
+    return PictureFacts(format=str(image.format), mode=image.mode, animated=bool(getattr(image, "is_animated", False)))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        turn = _TURN_UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:  # damaged EXIF data says nothing about the pixels, which are sound
+        return image
+    if turn is None:
+        return image
+    upright = image.transpose(turn)
+    upright.format = image.format
+    return upright
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    if image.mode.startswith("I") or image.mode == "F":
+        return _eight_bits(image)[:, :, None]
+    grey = image.mode in _GREY_MODES
+    if image.mode == "LAB":
+        image = _rgb_of_lab(image)
+    elif image.has_transparency_data:
+        paper = Image.new("RGBA", image.size, "white")
+        paper.alpha_composite(image.convert("RGBA"))
+        image = paper
+    pixels = np.array(image.convert("L" if grey else "RGB"))
+    return pixels[:, :, None] if grey else pixels
+
+
+def _eight_bits(image: Image.Image) -> Pixels:
+    """Pixels (H, W) of a picture of 16 or 32 bits a value, by the rule of `decode`."""
+    values = np.asarray(image)
+    if image.mode != "F" and (image.mode.startswith("I;16") or image.format == "PNG"):
+        pixels = (values >> 8).astype(np.uint8)
+        transparent = image.info.get("transparency")
+        if isinstance(transparent, int):
+            pixels[values == transparent] = 255
+        return pixels
+    if not np.isfinite(values).all():
+        raise _RefusedError("holds values that are not finite (NaN or infinity)")
+    low, high = float(values.min()), float(values.max())
+    wide = values.astype(np.float64)
+    if image.mode == "F" and low >= 0 and high <= 1:
+        wide *= 255
+    elif low >= 0 and high <= 65535:
+        if high > 255:
+            wide //= 256
+    else:
+        wide = (wide - low) * 255 / (high - low or 1)
+    return np.rint(wide).astype(np.uint8)
+
+
+def _rgb_of_lab(image: Image.Image) -> Image.Image:
+    transform = ImageCms.buildTransform(
+        ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), inMode="LAB", outMode="RGB"
+    )
+    converted = ImageCms.applyTransform(image, transform)
+    assert converted is not None, "only a transform in place gives None"
+    return converted
+
+
+class _PillowQuiet:
+    """Keeps Pillow's warnings about odd metadata from the user: a picture decodes, or it raises.
+
+    Python's own `catch_warnings` is not made for threads: overlapping ones restore each other's filters and leave
+    some behind. So the first thread to enter sets the filter, and the last to leave restores what was.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._saved = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._saved = warnings.catch_warnings()
+                self._saved.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._inside += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._saved.__exit__(kind, error, trace)
+
+
+_PILLOW_QUIET = _PillowQuiet()

@@ -1,0 +1,186 @@
+"""A bundle's network as an ONNX graph, kept only when it gives the network's own answers on real pictures."""
+
+import dataclasses
+import importlib.metadata
+import importlib.util
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from convatlas.data.picture_set import PictureSet
+from convatlas.data.preprocess import Preprocess
+from convatlas.data.source import open_data, open_pictures
+from convatlas.engine.bundle import ONNX, ONNX_DATA, Bundle, Parity, bundle_folder, read_bundle, update_bundle
+from convatlas.engine.deploy import Deployed, load_deployed
+from convatlas.engine.plan import Plan
+from convatlas.engine.predict.answer import probabilities
+from convatlas.engine.predict.onnx_engine import OnnxEngine
+from convatlas.engine.run import RunFolder
+from convatlas.errors import BundleError, DataError, ExportError, MissingExtra, PictureError, SaveError, UsageError
+
+OPSET = 18  # what torch's exporter writes itself; a later one would go through a converter
+TOLERANCE = 1e-4
+CHUNK = 32  # pictures compared at a time
+INLINE_LIMIT = 2**31 - 2**20  # bytes: a protocol buffer ends at 2 GB; the rest is room for the graph
+
+
+def export_bundle(path: Path, *, data: str | Path | None = None, pictures: int = 200) -> Parity:
+    """Export a bundle (or the bundle of a run), compared with its network on at most `pictures` real pictures.
+
+    data: where those come from, anything that `open_data` takes; its test part is used, else its validation part. By
+    default the data that the run was trained on, for which `path` must be the run's folder or the bundle inside, or
+    the data's name must suffice.
+    Raises DataError when that data is gone or holds no readable picture, and all that `export_onnx` raises.
+    """
+    if isinstance(pictures, bool) or pictures < 1:
+        raise UsageError(f"pictures: expected a whole number of at least 1, got {pictures}")
+    _check_packages()
+    bundle = read_bundle(path)
+    try:
+        chosen, name = _data_of_run(path, bundle) if data is None else _held_out(data)
+    except DataError as error:
+        raise DataError(f"{error}. Name pictures to compare on with --data") from error
+    return export_onnx(path, _preprocessed(chosen, bundle.preprocess, pictures), name)
+
+
+def export_onnx(path: Path, pictures: NDArray[np.uint8], data: str) -> Parity:
+    """Add `model.onnx` to a bundle (or the bundle of a run) and record how it compares with the network.
+
+    pictures: real ones, preprocessed as the bundle says, (N, C, H, W); data: which they are, for the record. The graph
+    takes uint8 pixels (N, C, H, W), any N, and gives float32 logits (N, K); normalisation and decoding are inside.
+
+    It is kept when max |difference of logits| <= 1e-4 * max(1, max |logit|) and every picture gets the same best class
+    (multi-label: the same labels), one by one and in batches. Otherwise ExportError gives the measured figures and
+    the bundle is as it was, as it is after SaveError (disk full). Raises MissingExtra without onnx, onnxscript or
+    onnxruntime.
+    """
+    _check_packages()
+    folder = bundle_folder(path)
+    bundle, deployed = load_deployed(folder)
+    expected = (bundle.preprocess.channels, bundle.preprocess.height, bundle.preprocess.width)
+    if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != expected or not len(pictures):
+        raise UsageError(f"pictures: expected uint8 (N, {', '.join(map(str, expected))}), got {_described(pictures)}")
+    with tempfile.TemporaryDirectory(prefix="convatlas-", ignore_cleanup_errors=True) as temporary:
+        graph = Path(temporary) / ONNX
+        _write_graph(deployed, pictures, graph)
+        parity = _compare(bundle, deployed, graph.parent, pictures, data)
+        extra = {file.name: file for file in (graph, graph.with_name(ONNX_DATA)) if file.exists()}
+        earlier = {name: digest for name, digest in bundle.files.items() if name not in (ONNX, ONNX_DATA)}
+        update_bundle(folder, dataclasses.replace(bundle, parity=parity, files=earlier), extra)
+    if ONNX_DATA not in extra:
+        (folder / ONNX_DATA).unlink(missing_ok=True)
+    return parity
+
+
+def _data_of_run(path: Path, bundle: Bundle) -> tuple[PictureSet, str]:
+    """The held-out pictures of the run that wrote the bundle, split as it was then."""
+    folder = bundle_folder(path).absolute()
+    run = RunFolder(folder.parent)
+    if folder == run.bundle and run.description.is_file():
+        plan = Plan.from_dict(run.read()["plan"])
+        return _held_out(plan.data, seed=plan.recipe.seed, val=plan.val, test=plan.test)
+    return _held_out(str(bundle.provenance.get("data", "")))
+
+
+def _held_out(source: str | Path, *, seed: int = 0, val: float = 0.15, test: float = 0.15) -> tuple[PictureSet, str]:
+    """The test part, else the validation part, else all pictures of a source too small to split; and its name."""
+    name = Path(source).name
+    try:
+        splits = open_data(source, seed=seed, val=val, test=test)
+    except DataError:
+        return open_pictures(source), name
+    return (splits.val, f"{name} val") if splits.test is None else (splits.test, f"{name} test")
+
+
+def _preprocessed(pictures: PictureSet, preprocess: Preprocess, count: int) -> NDArray[np.uint8]:
+    """At most `count` pictures, spread evenly over the set, (N, C, H, W); those that cannot be read are left out."""
+    spread = np.linspace(0, len(pictures) - 1, min(count, len(pictures))).round().astype(int)
+    pixels = []
+    for index in spread:
+        try:
+            pixels.append(preprocess(pictures.read(int(index))))
+        except PictureError:  # others will do
+            continue
+    if not pixels:
+        raise DataError(f"{pictures.origin}: none of the pictures tried can be read")
+    return np.stack(pixels)
+
+
+def _check_packages() -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingExtra("exporting to ONNX", "export")
+
+
+def _write_graph(deployed: Deployed, pictures: NDArray[np.uint8], graph: Path) -> None:
+    import onnx  # noqa: PLC0415 - an optional extra
+
+    example = torch.from_numpy(np.resize(pictures[:2], (2, *pictures.shape[1:])))  # one picture would fix N at 1
+    weight = sum(tensor.nbytes for tensor in deployed.state_dict().values())
+    try:
+        torch.onnx.export(
+            deployed,
+            (example,),
+            graph,
+            dynamo=True,
+            input_names=["pixels"],
+            output_names=["logits"],
+            dynamic_shapes={"pixels": {0: torch.export.Dim("N", min=1)}},
+            opset_version=OPSET,
+            optimize=True,
+            external_data=weight > INLINE_LIMIT,
+            verbose=False,
+        )
+        onnx.checker.check_model(str(graph), full_check=True)
+    except (torch.onnx.OnnxExporterError, onnx.checker.ValidationError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ExportError(f"the network could not be written as an ONNX graph: {reason}") from error
+    except OSError as error:
+        raise SaveError(f"{graph}: could not be written ({error.strerror or error})") from error
+
+
+def _compare(bundle: Bundle, deployed: Deployed, folder: Path, pictures: NDArray[np.uint8], data: str) -> Parity:
+    """The parity record, or ExportError when the graph does not keep to the tolerance."""
+    try:
+        engine = OnnxEngine(folder)
+    except BundleError as error:
+        raise ExportError(f"the ONNX graph was not kept: {error}") from error
+    chunks = [pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)]
+    with torch.inference_mode():
+        network = np.concatenate([deployed(torch.from_numpy(chunk)).float().numpy() for chunk in chunks])
+    batched = np.concatenate([engine(chunk) for chunk in chunks])
+    single = np.concatenate([engine(picture[None]) for picture in pictures])
+    if not np.isfinite(network).all():
+        raise ExportError("the network itself gives logits that are not finite; train it again")
+    difference = float(max(np.abs(batched - network).max(), np.abs(single - network).max()))
+    tolerance = TOLERANCE * max(1.0, float(np.abs(network).max()))
+    same = _same_answer(bundle, batched, network) & _same_answer(bundle, single, network)
+    if not difference <= tolerance or not same.all():
+        raise ExportError(
+            f"the ONNX graph disagrees with the network and was not kept: largest difference of logits "
+            f"{difference:.3g} (allowed {tolerance:.3g}), same answer on {same.sum()} of {len(same)} pictures"
+        )
+    return Parity(
+        max_difference=difference,
+        tolerance=tolerance,
+        same_top1=int(same.sum()),
+        pictures=len(pictures),
+        data=data,
+        opset=OPSET,
+        versions={name: importlib.metadata.version(name) for name in ("torch", "onnx", "onnxscript", "onnxruntime")},
+    )
+
+
+def _same_answer(bundle: Bundle, one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """For each picture (N,): whether both logits (N, K) lead to the same best class, or the same labels."""
+    if bundle.task == "classify":
+        return np.asarray(one.argmax(axis=1) == other.argmax(axis=1))
+    labels, others = (probabilities(bundle, logits) >= bundle.threshold for logits in (one, other))
+    return np.asarray((labels == others).all(axis=1))
+
+
+def _described(pictures: NDArray[np.generic]) -> str:
+    return f"{pictures.dtype} ({', '.join(map(str, pictures.shape))})"

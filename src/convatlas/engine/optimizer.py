@@ -1,0 +1,61 @@
+"""The optimiser and the learning rate's schedule that a recipe asks for; both are torch's."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from convatlas.recipes.recipe import Recipe
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """SGD, AdamW or RMSprop; weight decay only on weights of two or more dimensions, not on biases and norms."""
+    assert recipe.lr is not None, "a plan decides the learning rate before a run starts"
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trainable if p.dim() > 1], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trainable if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if recipe.optimizer == "sgd":
+        nesterov = recipe.nesterov and recipe.momentum > 0
+        return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov)
+    if recipe.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=recipe.lr, momentum=recipe.momentum, eps=1e-3)
+    return torch.optim.AdamW(groups, lr=recipe.lr)
+
+
+def make_schedule(
+    optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int, *, taken: int = 0
+) -> LambdaLR:
+    """The schedule, as if `taken` steps of the optimiser had been made already."""
+    for group in optimizer.param_groups:
+        group["initial_lr"] = recipe.lr
+    return LambdaLR(optimizer, schedule_factor(recipe, steps_per_epoch), last_epoch=taken - 1)
+
+
+def schedule_factor(recipe: Recipe, steps_per_epoch: int) -> Callable[[int], float]:
+    """Step of the optimiser, from 0 -> what the largest learning rate is multiplied by, 0..1.
+
+    one-cycle (Smith 2018) rises along a half cosine during warmup_epochs (a third of the run when that is 0), then
+    falls along one; the others rise in a straight line.
+    """
+    total = recipe.epochs * steps_per_epoch
+    warmup = round(recipe.warmup_epochs * steps_per_epoch)
+    if recipe.schedule == "one-cycle" and warmup == 0:
+        warmup = round(total / 3)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            part = (step + 1) / (warmup + 1)
+            return (1 - math.cos(math.pi * part)) / 2 if recipe.schedule == "one-cycle" else part
+        if recipe.schedule == "constant":
+            return 1.0
+        if recipe.schedule == "step":
+            return recipe.step_factor ** (step // (recipe.step_epochs * steps_per_epoch))
+        part = (step - warmup) / max(1, total - warmup)
+        return (1 + math.cos(math.pi * min(1.0, part))) / 2
+
+    return factor

@@ -1,0 +1,85 @@
+"""Logits -> answers for people: probabilities, the best classes, and whether the network is sure. NumPy only."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convatlas.engine.bundle import Bundle
+from convatlas.errors import UsageError
+from convatlas.metrics.calibration import softmax
+from convatlas.metrics.multilabel import sigmoid
+from convatlas.types import Classification, Failure, Scored
+
+
+def check_top(top: int) -> int:
+    """The number of classes to name, at least 1. Raises UsageError."""
+    if isinstance(top, bool) or top < 1:
+        raise UsageError(f"top: expected a whole number of at least 1, got {top}")
+    return top
+
+
+def check_threshold(threshold: float | None) -> float | None:
+    """A probability 0..1, or None for the bundle's own. Raises UsageError."""
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise UsageError(f"threshold: expected a probability 0..1, got {threshold}")
+    return threshold
+
+
+def probabilities(bundle: Bundle, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Logits (N, K) -> probabilities (N, K) at the bundle's temperature.
+
+    One label a picture: each row sums to 1. Multi-label: each class stands for itself.
+    """
+    if bundle.task == "multilabel":
+        return sigmoid(logits, bundle.temperature)
+    return softmax(logits, bundle.temperature)
+
+
+def answer(
+    bundle: Bundle,
+    logits: NDArray[np.floating],
+    sources: Sequence[str],
+    *,
+    top: int = 5,
+    threshold: float | None = None,
+) -> list[Classification | Failure]:
+    """One answer for each row of logits (N, K), under the name of its source.
+
+    top: how many classes to name, of a bundle that gives one label a picture.
+    threshold: one label a picture: an answer whose best probability is below it is not `certain`. Multi-label: every
+    class from it on is named; None for the bundle's own.
+    A row that is not finite is a Failure: the network has no answer to that picture.
+    """
+    check_top(top)
+    check_threshold(threshold)
+    answers: list[Classification | Failure] = []
+    for source, row in zip(sources, logits, strict=True):
+        if not np.isfinite(row).all():
+            answers.append(Failure(source=source, reason="the network's output for it is not a finite number"))
+        elif bundle.task == "multilabel":
+            answers.append(_labels(bundle, row, source, bundle.threshold if threshold is None else threshold))
+        else:
+            answers.append(_best(bundle, row, source, top, threshold))
+    return answers
+
+
+def _best(bundle: Bundle, row: NDArray[np.floating], source: str, top: int, threshold: float | None) -> Classification:
+    scored = _ranked(bundle, row)
+    certain = threshold is None or scored[0].probability >= threshold
+    return Classification(source=source, labels=scored[:top], certain=certain)
+
+
+def _labels(bundle: Bundle, row: NDArray[np.floating], source: str, threshold: float) -> Classification:
+    labels = tuple(scored for scored in _ranked(bundle, row) if scored.probability >= threshold)
+    return Classification(source=source, labels=labels, certain=bool(labels))
+
+
+def _ranked(bundle: Bundle, row: NDArray[np.floating]) -> tuple[Scored, ...]:
+    """Every class, the most probable first; of equals, the first of the class list."""
+    of_row = probabilities(bundle, row[None])[0]
+    # By logits, which still differ where probabilities have run into 0 or 1.
+    order = np.argsort(-row, kind="stable")
+    return tuple(
+        Scored(label=bundle.classes[index], index=int(index), probability=float(of_row[index])) for index in order
+    )

@@ -1,0 +1,55 @@
+"""The exported graph on ONNX Runtime: no torch."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convatlas.engine.bundle import ONNX
+from convatlas.errors import BundleError, MissingExtra
+
+
+class OnnxEngine:
+    """uint8 pixels (N, C, H, W) -> float32 logits (N, K), on the processor."""
+
+    name = "onnx"
+
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
+        """folder: an exported bundle. threads: None for ONNX Runtime's own choice, one for each physical core.
+
+        Raises MissingExtra without ONNX Runtime, BundleError for a graph that it cannot use.
+        """
+        try:
+            import onnxruntime  # noqa: PLC0415
+        except ImportError as error:
+            raise MissingExtra("predicting with ONNX Runtime", "export") from error
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        options.log_severity_level = 3  # errors only
+        self.path = folder / ONNX
+        try:
+            self.session = onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's errors share no narrower class
+            raise BundleError(
+                f"{self.path}: ONNX Runtime cannot load it ({_first_line(error)}); export again"
+            ) from error
+        named = {
+            "input": [(value.name, value.type) for value in self.session.get_inputs()],
+            "output": [(value.name, value.type) for value in self.session.get_outputs()],
+        }
+        if named != {"input": [("pixels", "tensor(uint8)")], "output": [("logits", "tensor(float)")]}:
+            raise BundleError(f"{self.path}: expected uint8 pixels -> float logits, found {named}; export again")
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits of any number of pictures; raises BundleError when the graph fails."""
+        try:
+            (logits,) = self.session.run(["logits"], {"pixels": pixels})
+        except Exception as error:  # as above
+            raise BundleError(
+                f"{self.path}: ONNX Runtime cannot run it ({_first_line(error)}); export again"
+            ) from error
+        return np.asarray(logits, dtype=np.float32)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,30 @@
+"""The network itself on torch: for a bundle that is not exported."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from convatlas.engine.deploy import load_deployed
+
+
+class TorchEngine:
+    """uint8 pixels (N, C, H, W) -> float32 logits (N, K), on the processor."""
+
+    name = "torch"
+
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
+        """folder: a bundle. threads: of the whole process, for torch knows no other; None leaves them as they are.
+
+        Raises BundleError for tensors that do not fit their network.
+        """
+        if threads is not None:
+            torch.set_num_threads(threads)
+        _, self.network = load_deployed(folder)
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits of any number of pictures."""
+        with torch.inference_mode():
+            logits: NDArray[np.float32] = self.network(torch.from_numpy(pixels)).float().numpy()
+        return logits

@@ -1,0 +1,28 @@
+"""Seeds and determinism."""
+
+import random
+
+import numpy as np
+import torch
+
+
+def seed_all(seed: int, epoch: int) -> None:
+    """Seed Python, NumPy and torch for one epoch.
+
+    Each epoch starts from its own seed, so a run resumed at the end of an epoch goes on as if it had not stopped.
+    """
+    mixed = (seed * 1_000_003 + epoch) % 2**32
+    random.seed(mixed)
+    np.random.seed(mixed)  # third-party transforms draw from the global generator
+    torch.manual_seed(mixed)
+
+
+def prepare_torch(*, threads: int | None, deterministic: bool) -> None:
+    """Set the number of threads, and make torch refuse operations that are not deterministic when asked.
+
+    On CUDA the environment must also hold CUBLAS_WORKSPACE_CONFIG=:4096:8; torch says so in its own words.
+    """
+    if threads is not None:
+        torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic

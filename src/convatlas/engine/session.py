@@ -1,0 +1,223 @@
+"""Everything that a training run holds in memory, and how it goes into a checkpoint and comes back."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
+from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from convatlas.data.loader import Batch, Pictures, Readable, make_loader
+from convatlas.engine.checkpoint import Checkpoint
+from convatlas.engine.deploy import Deployed
+from convatlas.engine.logs import read_rows
+from convatlas.engine.optimizer import make_optimizer, make_schedule
+from convatlas.engine.plan import Plan
+from convatlas.engine.step import TrainStep
+from convatlas.errors import CheckpointError, UsageError
+from convatlas.layers.normalize import Normalize
+from convatlas.models import create_model
+from convatlas.tasks.family import decode_for
+from convatlas.tasks.task import Task
+from convatlas.types import EpochRow, best_epoch
+
+MIXED_PRECISION = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+
+
+@dataclass
+class Progress:
+    """How far a run is: what a checkpoint keeps beside tensors."""
+
+    epochs: int = 0
+    steps: int = 0
+    history: list[EpochRow] = dataclasses.field(default_factory=list)
+    scaler: dict[str, float] = dataclasses.field(default_factory=dict)  # of float16's loss scaling
+
+    def add(self, row: EpochRow) -> bool:
+        """Note the epoch; True when it is the best so far."""
+        self.epochs = row.epoch
+        self.history.append(row)
+        return best_epoch(self.history) is row
+
+    @property
+    def best_epoch(self) -> int:
+        """0 before the first."""
+        return best_epoch(self.history).epoch if self.history else 0
+
+    def out_of_patience(self, patience: int | None) -> bool:
+        """Whether so many epochs have gone by without a better one."""
+        return patience is not None and self.epochs - self.best_epoch >= patience
+
+    def to_dict(self) -> dict[str, object]:
+        """JSON-ready; `from_dict` reads it back."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Progress":
+        """Raises CheckpointError when a value is missing or there is one too many."""
+        try:
+            return cls(**{**values, "history": read_rows(values["history"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"the checkpoint's progress cannot be read: {error}") from error
+
+
+@dataclass(kw_only=True)
+class Session:
+    """network: the one that is trained. average: its moving average, or None. judged: what validation measures.
+
+    step and optimizer are Accelerate's, ready for its devices; bare_optimizer is torch's own underneath.
+    """
+
+    accelerator: Accelerator
+    network: nn.Module
+    average: AveragedModel | None
+    judged: Deployed
+    step: nn.Module
+    optimizer: torch.optim.Optimizer
+    bare_optimizer: torch.optim.Optimizer
+    schedule: LambdaLR
+    train_loader: DataLoader[Batch]
+    val_loader: DataLoader[Batch]
+    shuffling: torch.Generator  # decides the order of an epoch's pictures
+    progress: Progress
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the next step."""
+        return float(self.bare_optimizer.param_groups[0]["lr"])
+
+    def checkpoint(self) -> Checkpoint:
+        """The state as it is now."""
+        scaler = self.accelerator.scaler
+        self.progress.scaler = {} if scaler is None else scaler.state_dict()
+        return Checkpoint(
+            network=self.network.state_dict(),
+            average=None if self.average is None else self.average.state_dict(),
+            optimizer=self.bare_optimizer.state_dict(),
+            progress=self.progress.to_dict(),
+        )
+
+
+def start_session(
+    plan: Plan, task: Task, train: Readable, val: Readable, *, checkpoint: Checkpoint | None = None
+) -> Session:
+    """Build everything by the plan, freshly initialised or as the checkpoint left it.
+
+    The random state must be seeded before: the network's first weights come from it.
+    """
+    recipe = plan.recipe
+    accelerator = make_accelerator(plan.device, recipe.precision, recipe.accumulate)
+    network = create_model(plan.model, **plan.changes)
+    normalize = Normalize(*plan_statistics(plan))
+    bare_optimizer = make_optimizer(network, recipe)
+    progress = Progress()
+    if checkpoint is not None:
+        load_state(network, checkpoint.network)
+        bare_optimizer.load_state_dict(dict(checkpoint.optimizer))
+        progress = Progress.from_dict(checkpoint.progress)
+
+    shuffling = torch.Generator()
+    step, optimizer, train_loader, val_loader = accelerator.prepare(
+        TrainStep(normalize, network, task, recipe),
+        bare_optimizer,
+        _train_loader(plan, train, shuffling),
+        _val_loader(plan, val),
+    )
+    average = None
+    if recipe.ema_decay:
+        averaging = get_ema_multi_avg_fn(recipe.ema_decay)  # type: ignore[no-untyped-call]
+        average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
+        if checkpoint is not None and checkpoint.average is not None:
+            load_state(average, checkpoint.average)
+    if accelerator.scaler is not None and progress.scaler:
+        accelerator.scaler.load_state_dict(progress.scaler)
+    steps_per_epoch = math.ceil(len(train_loader) / recipe.accumulate)
+    return Session(
+        accelerator=accelerator,
+        network=network,
+        average=average,
+        judged=Deployed(normalize, network if average is None else average.module, decode_for(plan.model)),
+        step=step,
+        optimizer=optimizer,
+        bare_optimizer=bare_optimizer,
+        schedule=make_schedule(bare_optimizer, recipe, steps_per_epoch, taken=progress.steps),
+        train_loader=train_loader,
+        val_loader=val_loader,
+        shuffling=shuffling,
+        progress=progress,
+    )
+
+
+def make_accelerator(device: str, precision: str, accumulate: int = 1) -> Accelerator:
+    """Hugging Face Accelerate's view of the machine. Raises UsageError for a device or precision that is not there."""
+    if device not in ("auto", "cpu", "cuda", "mps"):
+        raise UsageError(f"unknown device {device!r}: there is auto, cpu, cuda, mps")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError("device cuda: torch sees no CUDA device here; `convatlas doctor` tells more")
+    if device == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("device mps: torch sees no Apple GPU here; `convatlas doctor` tells more")
+    on_cpu = device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
+    if precision == "float16" and on_cpu:
+        raise UsageError("precision float16 needs a GPU; on the CPU use bfloat16 or float32")
+    # Accelerate keeps these for the whole process; a second run in it may ask for other values.
+    AcceleratorState._reset_state()
+    GradientState._reset_state()
+    return Accelerator(
+        cpu=device == "cpu", mixed_precision=MIXED_PRECISION[precision], gradient_accumulation_steps=accumulate
+    )
+
+
+def plan_statistics(plan: Plan) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of the plan's channels, which it decided from the recipe or the data."""
+    assert plan.recipe.mean is not None and plan.recipe.std is not None, "a plan decides them before a run starts"
+    return plan.recipe.mean, plan.recipe.std
+
+
+def load_state(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load exactly these tensors. Raises CheckpointError, naming them, when they are another network's."""
+    try:
+        network.load_state_dict(dict(state))
+    except RuntimeError as error:
+        raise CheckpointError(f"the checkpoint does not fit the network of its plan: {error}") from error
+
+
+def _train_loader(plan: Plan, train: Readable, shuffling: torch.Generator) -> DataLoader[Batch]:
+    recipe = plan.recipe
+    pictures = Pictures(
+        train.pictures,
+        plan.preprocess,
+        kept=train.kept,
+        crop_area=recipe.crop_area,
+        auto_augment=recipe.auto_augment,
+    )
+    at_hand = train.kept is not None and recipe.crop_area == 1 and recipe.auto_augment == "none"
+    return make_loader(
+        pictures,
+        batch_size=recipe.batch_size,
+        shuffle=True,
+        workers=_workers(plan, at_hand=at_hand),
+        generator=shuffling,
+    )
+
+
+def _val_loader(plan: Plan, val: Readable) -> DataLoader[Batch]:
+    return make_loader(
+        Pictures(val.pictures, plan.preprocess, kept=val.kept),
+        batch_size=max(plan.recipe.batch_size, 64),
+        shuffle=False,
+        workers=_workers(plan, at_hand=val.kept is not None),
+    )
+
+
+def _workers(plan: Plan, *, at_hand: bool) -> int:
+    """As the recipe says; by default none when nothing is left to decode, else one for each processor."""
+    if plan.recipe.workers is not None:
+        return plan.recipe.workers
+    return 0 if at_hand else min(plan.recipe.threads or 1, 8)

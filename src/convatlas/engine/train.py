@@ -1,0 +1,201 @@
+"""The training loop, written out. It knows of batches and losses, and nothing of labels, boxes or masks."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from convatlas.data.loader import Batch, Readable
+from convatlas.engine.checkpoint import load_checkpoint, save_checkpoint
+from convatlas.engine.deploy import Deployed
+from convatlas.engine.evaluate import answer_all
+from convatlas.engine.logs import TensorBoard, write_csv
+from convatlas.engine.plan import Plan
+from convatlas.engine.run import RunFolder
+from convatlas.engine.seeding import prepare_torch, seed_all
+from convatlas.engine.session import Session, load_state, plan_statistics, start_session
+from convatlas.errors import TrainingError
+from convatlas.layers.normalize import Normalize
+from convatlas.metrics.summary import ClassifySummary, MultilabelSummary
+from convatlas.models import create_model
+from convatlas.tasks.family import decode_for
+from convatlas.tasks.task import Task
+from convatlas.types import EpochRow
+
+
+class Observer(Protocol):
+    """Who watches a run: a progress bar, a notebook."""
+
+    def batch_done(self, epoch: int, batch: int, batches: int, images: int) -> None:
+        """After each batch; counts start at 1. images: trained on in this epoch so far."""
+
+    def epoch_done(self, row: EpochRow, *, best: bool) -> None:
+        """After each epoch's validation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """deployed: the network with its best weights, on the CPU, in evaluation mode. best_epoch counts from 1."""
+
+    deployed: Deployed
+    history: tuple[EpochRow, ...]
+    best_epoch: int
+    stopped_early: bool
+
+
+def train_network(
+    plan: Plan,
+    task: Task,
+    train: Readable,
+    val: Readable,
+    run: RunFolder,
+    *,
+    resume: bool = False,
+    tensorboard: bool = False,
+    observer: Observer | None = None,
+) -> Trained:
+    """Train by the plan; the last and the best checkpoint and the log are in the run's folder after each epoch.
+
+    resume: go on from the run's last checkpoint; the result is that of a run that was never stopped.
+    Raises TrainingError when the loss is not finite, CheckpointError when there is nothing to resume from.
+    """
+    recipe = plan.recipe
+    prepare_torch(threads=recipe.threads, deterministic=recipe.deterministic)
+    seed_all(recipe.seed, epoch=0)
+    session = start_session(plan, task, train, val, checkpoint=load_checkpoint(run.last) if resume else None)
+    progress = session.progress
+    board = TensorBoard(run.path / "tensorboard") if tensorboard and session.accelerator.is_main_process else None
+    if not resume:
+        _save(session, run, best=False)  # a full disk or a wrong place shows now, not after an epoch
+
+    while progress.epochs < recipe.epochs and not progress.out_of_patience(recipe.patience):
+        epoch = progress.epochs + 1
+        learning_rate = session.learning_rate
+        started = time.perf_counter()
+        train_loss, images = _train_epoch(session, epoch, recipe.seed, recipe.clip_norm, train, run, observer)
+        seconds = time.perf_counter() - started
+        summary = _validate(session, task, val, run)
+        row = EpochRow(
+            epoch=epoch,
+            learning_rate=learning_rate,
+            train_loss=train_loss,
+            val_loss=summary.loss,
+            val_score=task.score(summary),
+            seconds=seconds,
+            images_per_second=images / seconds,
+        )
+        best = progress.add(row)
+        _save(session, run, best=best)
+        if board is not None:
+            board.add(row)
+        if observer is not None:
+            observer.epoch_done(row, best=best)
+
+    if board is not None:
+        board.close()
+    session.accelerator.wait_for_everyone()
+    return Trained(
+        deployed=_best(plan, run),
+        history=tuple(progress.history),
+        best_epoch=progress.best_epoch,
+        stopped_early=progress.epochs < recipe.epochs,
+    )
+
+
+def _train_epoch(
+    session: Session,
+    epoch: int,
+    seed: int,
+    clip_norm: float | None,
+    train: Readable,
+    run: RunFolder,
+    observer: Observer | None,
+) -> tuple[float, int]:
+    """One pass over the training pictures -> the mean loss and the number of pictures."""
+    accelerator, progress = session.accelerator, session.progress
+    seed_all(seed, epoch)
+    session.shuffling.manual_seed(seed * 1_000_003 + epoch)
+    session.step.train()
+    images, total = 0, torch.zeros((), device=accelerator.device)
+    for number, batch in enumerate(session.train_loader, start=1):
+        with accelerator.accumulate(session.step):
+            losses = session.step(batch.pixels, batch.labels)
+            loss = torch.stack([value.mean() for value in losses.values()]).sum()
+            if not torch.isfinite(loss):
+                raise _not_finite(session, losses, batch, train, epoch, run)
+            accelerator.backward(loss)
+            if accelerator.sync_gradients and clip_norm is not None:
+                accelerator.clip_grad_norm_(session.network.parameters(), clip_norm)
+            session.optimizer.step()
+            session.optimizer.zero_grad()
+            if accelerator.sync_gradients:
+                progress.steps += 1
+                session.schedule.step()
+                if session.average is not None:
+                    session.average.update_parameters(session.network)
+        images += len(batch.places)
+        total += loss.detach() * len(batch.places)
+        if observer is not None:
+            observer.batch_done(epoch, number, len(session.train_loader), images * accelerator.num_processes)
+    return float(total) / images, images * accelerator.num_processes
+
+
+def _validate(session: Session, task: Task, val: Readable, run: RunFolder) -> ClassifySummary | MultilabelSummary:
+    answers = answer_all(session.judged, session.val_loader, session.accelerator)
+    names = [val.pictures.names[place] for place in answers.places]
+    finite = np.isfinite(answers.logits).all(axis=1)
+    if not finite.all():
+        raise TrainingError(
+            f"the answers on validation pictures are not finite after step {session.progress.steps} (epoch "
+            f"{session.progress.epochs + 1}), learning rate {session.learning_rate:.3g}: "
+            f"{_some([name for name, good in zip(names, finite, strict=True) if not good])}. "
+            f"A lower lr or clip_norm may help. The last good checkpoint is kept in {run.last}"
+        )
+    return task.summarise(answers.logits, answers.labels, names=names, split="val", temperature=1.0)
+
+
+def _save(session: Session, run: RunFolder, *, best: bool) -> None:
+    if not session.accelerator.is_main_process:
+        return
+    checkpoint = session.checkpoint()
+    save_checkpoint(run.last, checkpoint)
+    if best:
+        save_checkpoint(run.best, checkpoint)
+    write_csv(run.log, session.progress.history)
+
+
+def _best(plan: Plan, run: RunFolder) -> Deployed:
+    """The network of the best checkpoint: its moving average where there is one."""
+    checkpoint = load_checkpoint(run.best)
+    state: Mapping[str, Tensor] = checkpoint.network
+    if checkpoint.average is not None:
+        prefix = "module."  # beside them AveragedModel keeps a count of its updates
+        state = {k.removeprefix(prefix): v for k, v in checkpoint.average.items() if k.startswith(prefix)}
+    network = create_model(plan.model, **plan.changes)
+    load_state(network, state)
+    return Deployed(Normalize(*plan_statistics(plan)), network, decode_for(plan.model)).eval()
+
+
+def _not_finite(
+    session: Session, losses: Mapping[str, Tensor], batch: Batch, train: Readable, epoch: int, run: RunFolder
+) -> TrainingError:
+    """The error that says where and on what; the checkpoint of the last whole epoch is not touched."""
+    parts = []
+    for name, values in losses.items():
+        bad = batch.places[~torch.isfinite(values)].tolist()
+        if bad:
+            names = [train.pictures.names[place] for place in bad]
+            parts.append(f"{name} of {len(bad)} of {len(values)} pictures ({_some(names)})")
+    return TrainingError(
+        f"the loss is not finite at step {session.progress.steps + 1} (epoch {epoch}), learning rate "
+        f"{session.learning_rate:.3g}: {'; '.join(parts)}. A lower lr or clip_norm may help. "
+        f"The last good checkpoint is kept in {run.last}"
+    )
+
+
+def _some(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (" …" if len(names) > most else "")

@@ -1,0 +1,1 @@
+"""How good the answers are: accuracy, calibration, average precision. NumPy only; nothing here imports torch."""

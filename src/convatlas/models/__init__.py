@@ -1,0 +1,61 @@
+"""Every network by name. A name is imported only when it is asked for."""
+
+import dataclasses
+import importlib
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from convatlas.catalog import resolve
+from convatlas.errors import UsageError, did_you_mean
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a network is defined: a module of this room, and the class in it. Its config is `CONFIGS[name]` there."""
+
+    module: str
+    network: str
+
+
+MODELS: dict[str, Entry] = {
+    "lenet5": Entry("classify.lenet5", "LeNet5"),
+    "lenet5_modern": Entry("classify.lenet5_modern", "LeNet5Modern"),
+}
+
+
+def family_module(name: str) -> ModuleType:
+    """The module that defines the network `name` (any alias). Imports torch."""
+    return importlib.import_module(f"{__name__}.{MODELS[resolve(name)].module}")
+
+
+def model_config(name: str, **changes: object) -> Any:
+    """The frozen config of `name` with `changes` applied.
+
+    Raises UsageError for an unknown name or field, with the nearest ones, or for an impossible value.
+    """
+    canonical = resolve(name)
+    config = family_module(canonical).CONFIGS[canonical]
+    fields = [field.name for field in dataclasses.fields(config)]
+    for field in changes:
+        if field not in fields:
+            raise UsageError(
+                f"{canonical} has no option {field!r}.{did_you_mean(field, fields)} It has: {', '.join(fields)}"
+            )
+    return dataclasses.replace(config, **changes)
+
+
+def create_model(name: str, **changes: object) -> "nn.Module":
+    """Build a network by its name, freshly initialised as its paper says.
+
+    name: a name or alias that `list_models()` gives, such as "lenet5_modern".
+    changes: fields of its config to change, such as `in_channels=3`, `num_classes=7`.
+    Raises UsageError for an unknown name or field, with the nearest ones, or for an impossible value.
+    """
+    config = model_config(name, **changes)
+    canonical = resolve(name)
+    network: nn.Module = getattr(family_module(canonical), MODELS[canonical].network)(config)
+    return network

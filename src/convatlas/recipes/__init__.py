@@ -1,0 +1,24 @@
+"""Named recipes, and which one a run starts from."""
+
+from convatlas.errors import UsageError, did_you_mean
+from convatlas.recipes.handwriting import handwriting, handwriting_rbf
+from convatlas.recipes.photographs import photographs
+from convatlas.recipes.recipe import Recipe
+
+RECIPES = {"photographs": photographs, "handwriting": handwriting, "handwriting_rbf": handwriting_rbf}
+
+
+def named_recipe(name: str) -> Recipe:
+    """The recipe of that name. Raises UsageError with the nearest names when there is none."""
+    if name not in RECIPES:
+        raise UsageError(f"unknown recipe {name!r}.{did_you_mean(name, RECIPES)} There is: {', '.join(RECIPES)}")
+    return RECIPES[name]()
+
+
+def recipe_for(model: str, data: str) -> tuple[str, str]:
+    """The name of the recipe that a run starts from when none is named, and why that one."""
+    if model == "lenet5":
+        return "handwriting_rbf", "the network of the 1998 paper"
+    if data == "digits":
+        return "handwriting", "the data are handwritten digits"
+    return "photographs", "the usual one for pictures"

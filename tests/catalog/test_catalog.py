@@ -1,0 +1,63 @@
+"""The cards, and looking them up."""
+
+import subprocess
+import sys
+
+import pytest
+
+from convatlas.catalog import card, list_cards, list_models, resolve
+from convatlas.errors import UsageError
+
+
+@pytest.mark.row("B-01")
+def test_lenet5_carries_the_paper_s_figures():
+    lenet = card("lenet5")
+    assert (lenet.year, lenet.params, lenet.connections, lenet.input) == (1998, 60_000, 340_908, (1, 32, 32))
+    assert [(figure.measure, figure.value) for figure in lenet.published] == [("error", 0.95), ("error", 0.8)]
+
+
+def test_names_and_aliases_are_unique_and_each_alias_leads_home():
+    names = [name for each in list_cards() for name in (each.name, *each.aliases)]
+    assert len(names) == len(set(names))
+    assert all(resolve(alias) == each.name for each in list_cards() for alias in each.aliases)
+
+
+def test_every_card_is_complete_and_its_parents_exist():
+    for each in list_cards():
+        assert all((each.idea, each.features, each.use, each.title, each.authors, each.params_source, each.macs_source))
+        assert each.url.startswith("https://")
+        assert all(parent in list_models() for parent in each.parents)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        ({"pattern": "modern"}, ["lenet5_modern"]),
+        ({"pattern": "LeNet5*"}, ["lenet5", "lenet5_modern"]),
+        ({"pattern": "lenet5"}, ["lenet5", "lenet5_modern"]),
+        ({"pattern": "*_modern"}, ["lenet5_modern"]),
+        ({"pattern": "zzz"}, []),
+        ({"year": 1998, "max_params": 60_000}, ["lenet5"]),
+        ({"year": 1997}, []),
+        ({"since": 1999}, []),
+        ({"until": 1998}, ["lenet5", "lenet5_modern"]),
+        ({"max_macs": 400_000}, ["lenet5"]),
+        ({"task": "classify"}, ["lenet5", "lenet5_modern"]),
+    ],
+)
+def test_conditions_narrow_the_list(conditions, expected):
+    pattern = conditions.pop("pattern", "lenet*" if expected else None)
+    assert list_models(pattern, **conditions) == expected
+
+
+def test_unknown_names_and_tasks_are_refused_with_a_suggestion():
+    with pytest.raises(UsageError, match=r'unknown network \'lenet55\'. Did you mean "lenet5"'):
+        card("lenet55")
+    with pytest.raises(UsageError, match=r'unknown task \'clasify\'. Did you mean "classify"'):
+        list_models(task="clasify")
+
+
+def test_the_catalog_needs_no_torch():
+    code = "import sys, convatlas; convatlas.list_models(); print('torch' in sys.modules, 'numpy' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False", "False"]

@@ -1,0 +1,265 @@
+import importlib.util
+import re
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from convatlas.data.preprocess import Preprocess
+from convatlas.data.source import open_data
+from convatlas.engine import export
+from convatlas.engine.bundle import read_bundle, write_bundle
+from convatlas.engine.deploy import load_deployed
+from convatlas.engine.export import export_bundle, export_onnx
+from convatlas.engine.plan import make_plan
+from convatlas.engine.predict.onnx_engine import OnnxEngine
+from convatlas.engine.run import RunFolder
+from convatlas.errors import DataError, ExportError, MissingExtra, SaveError, UsageError
+from convatlas.models import create_model
+from tests.engine.bundles import contents, corners, disk_that_takes
+
+PREPROCESS = Preprocess(channels=1, height=32, width=32)
+
+
+def write_lenet(folder: Path, name: str = "lenet5_modern", task: str = "classify") -> Path:
+    torch.manual_seed(0)
+    tensors = {key: tensor.numpy() for key, tensor in create_model(name).state_dict().items()}
+    of_digits = {"classes": tuple("0123456789"), "preprocess": PREPROCESS, "provenance": {"data": "digits"}}
+    write_bundle(folder, corners(model=name, task=task, changes={}, **of_digits), tensors)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def digits() -> NDArray[np.uint8]:
+    pictures = open_data("digits").val
+    return np.stack([PREPROCESS(pictures.read(i)) for i in range(200)])
+
+
+@pytest.fixture(params=["lenet5", "lenet5_modern"], scope="module")
+def exported(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, digits: NDArray[np.uint8]
+) -> Path:
+    folder = write_lenet(tmp_path_factory.mktemp("exported") / "bundle", request.param)
+    export_onnx(folder, digits, "digits val")
+    return folder
+
+
+def test_the_graph_gives_the_networks_logits_for_any_number_of_pictures(
+    exported: Path, digits: NDArray[np.uint8]
+) -> None:
+    engine = OnnxEngine(exported)
+    _, deployed = load_deployed(exported)
+    for number in (1, 2, 7, 200):
+        with torch.no_grad():
+            expected = deployed(torch.from_numpy(digits[:number])).numpy()
+        logits = engine(digits[:number])
+        assert logits.shape == (number, 10)
+        assert np.abs(logits - expected).max() <= 1e-4 * max(1, np.abs(expected).max())
+        assert (logits.argmax(1) == expected.argmax(1)).all()
+
+
+def test_the_record_says_what_was_compared(exported: Path) -> None:
+    bundle = read_bundle(exported)
+    assert bundle.exported
+    assert bundle.parity is not None
+    assert (bundle.parity.pictures, bundle.parity.same_top1, bundle.parity.data) == (200, 200, "digits val")
+    assert 0 <= bundle.parity.max_difference <= bundle.parity.tolerance
+    assert bundle.parity.tolerance >= 1e-4
+    assert bundle.parity.versions.keys() == {"torch", "onnx", "onnxscript", "onnxruntime"}
+
+
+def test_the_graph_is_valid_onnx_with_the_promised_names(exported: Path) -> None:
+    model = onnx.load(exported / "model.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    (pixels,), (logits,) = model.graph.input, model.graph.output
+    assert (pixels.name, logits.name) == ("pixels", "logits")
+    assert pixels.type.tensor_type.elem_type == onnx.TensorProto.UINT8
+    batch, *rest = pixels.type.tensor_type.shape.dim
+    assert batch.dim_param  # a name, not a number
+    assert [dim.dim_value for dim in rest] == [1, 32, 32]
+    assert [opset.version for opset in model.opset_import if not opset.domain] == [18]
+
+
+def test_export_is_silent(tmp_path: Path, digits: NDArray[np.uint8], capfd: pytest.CaptureFixture[str]) -> None:
+    export_onnx(write_lenet(tmp_path / "b"), digits[:1], "one digit")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_weights_beside_the_graph_and_back(
+    tmp_path: Path, digits: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As for a network beyond 2 GB; then exported again as a small one."""
+    folder = write_lenet(tmp_path / "b", task="multilabel")
+    monkeypatch.setattr(export, "INLINE_LIMIT", 0)
+    export_onnx(folder, digits[:5], "digits")
+    assert set(read_bundle(folder).files) == {"model.safetensors", "model.onnx", "model.onnx.data"}
+    assert (folder / "model.onnx.data").stat().st_size > 100_000
+    assert OnnxEngine(folder)(digits[:3]).shape == (3, 10)
+
+    monkeypatch.undo()
+    export_onnx(folder, digits[:5], "digits")
+    assert set(read_bundle(folder).files) == {"model.safetensors", "model.onnx"}
+    assert sorted(path.name for path in folder.iterdir()) == ["bundle.json", "model.onnx", "model.safetensors"]
+
+
+class Shifted(OnnxEngine):
+    """An exporter's mistake."""
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return super().__call__(pixels) + np.float32(0.5)
+
+
+class Swapped(OnnxEngine):
+    """A mistake too small for the tolerance: of two equal logits, the other is a little larger."""
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        logits = super().__call__(pixels)
+        logits[:, 9] += np.float32(1e-5)
+        return logits
+
+
+class OneByOne(OnnxEngine):
+    """A mistake that shows only for a single picture."""
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return super().__call__(pixels) + np.float32(len(pixels) == 1)
+
+
+def equal_logits(folder: Path) -> Path:
+    """A network whose logits are all zero."""
+    bundle = corners(model="lenet5_modern", changes={}, classes=tuple("0123456789"), preprocess=PREPROCESS)
+    state = create_model("lenet5_modern").state_dict()
+    write_bundle(folder, bundle, {key: np.zeros(tensor.shape, np.float32) for key, tensor in state.items()})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("engine", "message"),
+    [
+        (Shifted, "largest difference of logits 0.5 (allowed 0.0001), same answer on 4 of 4 pictures"),
+        (Swapped, "largest difference of logits 1e-05 (allowed 0.0001), same answer on 0 of 4 pictures"),
+        (OneByOne, "largest difference of logits 1 (allowed 0.0001), same answer on 4 of 4 pictures"),
+    ],
+)
+def test_a_graph_that_disagrees_is_not_kept(
+    tmp_path: Path,
+    digits: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch,
+    engine: type[OnnxEngine],
+    message: str,
+) -> None:
+    folder = equal_logits(tmp_path / "b")
+    before = contents(folder)
+    monkeypatch.setattr(export, "OnnxEngine", engine)
+    with pytest.raises(ExportError, match=re.escape(message)):
+        export_onnx(folder, digits[:4], "digits")
+    assert contents(folder) == before
+
+
+def test_a_full_disk_leaves_the_bundle_as_it_was(tmp_path: Path, digits: NDArray[np.uint8]) -> None:
+    folder = write_lenet(tmp_path / "b")
+    before = contents(folder)
+    with disk_that_takes(50_000), pytest.raises(SaveError, match=r"model\.onnx: could not be written"):
+        export_onnx(folder, digits[:2], "digits")
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    "pictures",
+    [
+        np.zeros((0, 1, 32, 32), np.uint8),
+        np.zeros((1, 32, 32), np.uint8),
+        np.zeros((2, 3, 32, 32), np.uint8),
+        np.zeros((2, 1, 32, 32), np.float32),
+    ],
+    ids=["none", "axes", "channels", "float"],
+)
+def test_pictures_must_be_preprocessed(tmp_path: Path, pictures: NDArray[np.uint8]) -> None:
+    folder = write_lenet(tmp_path / "b")
+    with pytest.raises(UsageError, match=r"pictures: expected uint8 \(N, 1, 32, 32\), got"):
+        export_onnx(folder, pictures, "digits")
+
+
+def test_missing_packages_name_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+
+    def without_onnxscript(name: str) -> ModuleSpec | None:
+        return None if name == "onnxscript" else find(name)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without_onnxscript)
+    with pytest.raises(MissingExtra, match=r"convatlas\[export\]"):
+        export_bundle(write_lenet(tmp_path / "b"))
+
+
+# --- Which pictures are compared
+
+
+@pytest.fixture
+def compared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[NDArray[np.uint8], str]]:
+    """What `export_bundle` hands to `export_onnx`."""
+    seen: list[tuple[NDArray[np.uint8], str]] = []
+    monkeypatch.setattr(export, "export_onnx", lambda _path, pictures, data: seen.append((pictures, data)))
+    return seen
+
+
+def test_the_test_digits_are_taken_for_a_network_of_digits(
+    tmp_path: Path, compared: list[tuple[NDArray[np.uint8], str]]
+) -> None:
+    export_bundle(write_lenet(tmp_path / "b"), pictures=7)
+    ((pictures, data),) = compared
+    assert data == "digits test"
+    assert pictures.shape == (7, 1, 32, 32)
+    test = open_data("digits").test
+    assert test is not None
+    np.testing.assert_array_equal(pictures[0], PREPROCESS(test.read(0)))
+    np.testing.assert_array_equal(pictures[-1], PREPROCESS(test.read(len(test) - 1)))
+
+
+def test_pictures_of_another_source_unreadable_ones_left_out(
+    tmp_path: Path, compared: list[tuple[NDArray[np.uint8], str]]
+) -> None:
+    for label in ("cat", "dog"):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for i in range(20):
+            Image.new("RGB", (40, 50), (i, i, i)).save(tmp_path / "photos" / label / f"{i}.png")
+    folder = write_lenet(tmp_path / "b")
+    export_bundle(folder, data=tmp_path / "photos")
+    ((readable, data),) = compared
+    assert data == "photos test"
+    for path in (tmp_path / "photos" / "cat").iterdir():
+        path.write_bytes(b"no picture: " + path.name.encode())
+    export_bundle(folder, data=tmp_path / "photos")
+    assert len(compared[1][0]) == len(readable) // 2
+    for path in (tmp_path / "photos" / "dog").iterdir():
+        path.write_bytes(b"no picture: " + path.name.encode())
+    with pytest.raises(DataError, match="none of the pictures tried can be read"):
+        export_bundle(folder, data=tmp_path / "photos")
+
+
+def test_data_that_is_gone_can_be_named_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "b"
+    write_bundle(folder, corners(provenance={"data": "gone"}), {})
+    with pytest.raises(DataError, match=r"gone: .*\. Name pictures to compare on with --data"):
+        export_bundle(folder)
+
+
+def test_a_run_is_compared_on_the_test_part_of_its_own_split(
+    tmp_path: Path, compared: list[tuple[NDArray[np.uint8], str]]
+) -> None:
+    splits = open_data("digits", seed=5, val=0.1, test=0.3)
+    plan = make_plan(splits, "lenet5_modern", recipe_changes={"seed": 5}, val=0.1, test=0.3)
+    run = RunFolder(tmp_path / "run")
+    write_lenet(run.bundle)
+    run.write(plan=plan.to_dict(), state="finished", versions={}, started="")
+    assert splits.test is not None
+    expected = np.stack([PREPROCESS(splits.test.read(i)) for i in (0, len(splits.test) - 1)])
+    for path in (run.path, run.bundle):
+        export_bundle(path, pictures=2)
+        pictures, data = compared.pop()
+        assert data == "digits test"
+        np.testing.assert_array_equal(pictures, expected)
