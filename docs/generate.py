@@ -6,6 +6,7 @@
 import argparse
 import difflib
 import inspect
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,8 +18,11 @@ from convatlas.catalog import Card, list_cards
 from convatlas.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # the benchmarks are beside the package, not in it
+from benchmarks.__main__ import MEASUREMENTS  # noqa: E402
+
 NOTICE = "<!-- Written by docs/generate.py from the code (`make docs`): edit the code instead. -->\n"
-BEGIN, END = "<!-- models:begin -->\n", "<!-- models:end -->\n"
+RESULTS = ROOT / "benchmarks" / "results"
 
 
 def cli_page() -> str:
@@ -56,14 +60,26 @@ def models_table(cards: tuple[Card, ...]) -> str:
 
 
 def readme(text: str) -> str:
-    """The README with the table of networks put anew between its two markers."""
-    if BEGIN not in text or END not in text:
-        raise SystemExit(
-            f"README.md: expected the lines {BEGIN.strip()} and {END.strip()}, with the table between them"
-        )
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    return f"{before}{BEGIN}{models_table(list_cards())}{END}{after}"
+    """The README with its generated parts put anew, each between its two markers."""
+    for name, part in {"models": models_table(list_cards()), "measured": measured_table()}.items():
+        begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->\n"
+        if begin not in text or end not in text:
+            raise SystemExit(f"README.md: expected the lines {begin.strip()} and {end.strip()}, with the table between")
+        before, rest = text.split(begin, 1)
+        text = f"{before}{begin}{part}{end}{rest.split(end, 1)[1]}"
+    return text
+
+
+def measured_table() -> str:
+    """One row a line of `python -m benchmarks`, from the results that it committed."""
+    rows = ["| Measured | With |", "| --- | --- |"]
+    machines = set()
+    for name, measurement in MEASUREMENTS.items():
+        result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+        machine = result.pop("machine")
+        machines.add(f"{machine['cores']} cores of {machine['processor']}, torch {machine['torch']}")
+        rows += [f"| {_cell(line)} | `python -m benchmarks {name}` |" for line in measurement.lines(result)]
+    return "\n".join([*rows, "", f"On {'; '.join(sorted(machines))}. Times differ from machine to machine.", ""])
 
 
 def _verbs(group: Any, name: str) -> Iterator[tuple[str, Any]]:

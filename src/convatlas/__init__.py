@@ -20,6 +20,7 @@ _HOMES = {
     "capture": "convatlas.models.contract",
     "card": "convatlas.catalog",
     "check_data": "convatlas.data.check",
+    "contact_sheet": "convatlas.data.contact_sheet",
     "create_model": "convatlas.models",
     "delete_run": "convatlas.engine.run",
     "diagnose": "convatlas.engine.doctor",
@@ -33,6 +34,7 @@ _HOMES = {
     "predict": "convatlas.api.predict",
     "resume": "convatlas.api.train",
     "train": "convatlas.api.train",
+    "write_samples": "convatlas.data.samples",
 }
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "capture",
     "card",
     "check_data",
+    "contact_sheet",
     "create_model",
     "delete_run",
     "diagnose",
@@ -57,6 +60,7 @@ __all__ = [
     "predict",
     "resume",
     "train",
+    "write_samples",
 ]
 
 if TYPE_CHECKING:
@@ -65,6 +69,8 @@ if TYPE_CHECKING:
     from convatlas.api.train import plan_training, resume, train
     from convatlas.catalog import Card, card, list_cards, list_models
     from convatlas.data.check import check_data
+    from convatlas.data.contact_sheet import contact_sheet
+    from convatlas.data.samples import write_samples
     from convatlas.data.source import open_data
     from convatlas.engine.doctor import diagnose
     from convatlas.engine.export import export_bundle

@@ -115,6 +115,8 @@ def start_session(
     recipe = plan.recipe
     accelerator = make_accelerator(plan.device, recipe.precision, recipe.accumulate)
     network = create_model(plan.model, **plan.changes)
+    if recipe.channels_last:
+        network.to(memory_format=torch.channels_last)
     normalize = Normalize(*plan_statistics(plan))
     bare_optimizer = make_optimizer(network, recipe)
     progress = Progress()

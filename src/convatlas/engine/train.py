@@ -147,12 +147,12 @@ def _train_epoch(
 def _validate(session: Session, task: Task, val: Readable, run: RunFolder) -> ClassifySummary | MultilabelSummary:
     answers = answer_all(session.judged, session.val_loader, session.accelerator)
     names = [val.pictures.names[place] for place in answers.places]
-    finite = np.isfinite(answers.logits).all(axis=1)
-    if not finite.all():
+    bad = np.flatnonzero(~np.isfinite(answers.logits).all(axis=1))
+    if len(bad):
         raise TrainingError(
             f"the answers on validation pictures are not finite after step {session.progress.steps} (epoch "
             f"{session.progress.epochs + 1}), learning rate {session.learning_rate:.3g}: "
-            f"{_some([name for name, good in zip(names, finite, strict=True) if not good])}. "
+            f"{_some([names[place] for place in bad])}. "
             f"A lower lr or clip_norm may help. The last good checkpoint is kept in {run.last}"
         )
     return task.summarise(answers.logits, answers.labels, names=names, split="val", temperature=1.0)

@@ -4,21 +4,26 @@ from convatlas.recipes.recipe import Recipe
 
 
 def handwriting() -> Recipe:
-    """Affine and elastic distortions (Simard et al. 2003, "Best Practices for CNNs"), one cycle of AdamW, averaging."""
+    """Affine and elastic distortions (Simard et al. 2003, "Best Practices for CNNs"), one cycle of SGD, averaging.
+
+    Chosen on 1,000 of the 4,000 training digits, never on the test digits. There SGD with this weight decay left fewer
+    mistakes than AdamW, and than ten times less decay.
+    """
     return Recipe(
         epochs=60,
         batch_size=64,
-        optimizer="adamw",
-        lr=4e-3,
-        weight_decay=0.02,
+        optimizer="sgd",
+        lr=0.05,
+        weight_decay=5e-3,
         schedule="one-cycle",
         warmup_epochs=10.0,
-        rotate=12.0,
+        rotate=10.0,
         translate=0.06,
-        scale=0.12,
-        shear=10.0,
-        elastic=1.0,
+        scale=0.1,
+        shear=8.0,
+        elastic=0.7,
         ema_decay=0.99,
+        channels_last=True,
     )
 
 
