@@ -61,6 +61,14 @@ class ExportError(ConvatlasError):
     """A network that could not be exported, or whose export disagrees with it."""
 
 
+class WeightsError(ConvatlasError):
+    """Published weights that are altered, cannot be read, or do not belong to the network."""
+
+
+class DownloadError(WeightsError):
+    """Published weights that could not be brought to this machine."""
+
+
 class SaveError(ConvatlasError):
     """A file that could not be written; what stood there before is untouched."""
 

@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from convatlas.cli import data, doctor, evaluate, export, models, predict, runs, train
+from convatlas.cli import data, doctor, evaluate, export, models, predict, runs, train, weights
 from convatlas.errors import ConvatlasError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("evaluate")(evaluate.evaluate)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
 app.add_typer(data.app, name="data")
+app.add_typer(weights.app, name="weights")
 app.command("runs")(runs.runs)
 app.command("doctor")(doctor.doctor)
 

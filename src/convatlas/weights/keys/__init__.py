@@ -1,0 +1,36 @@
+"""Other libraries' names for the parts of our networks: one file a library, one function a family.
+
+A function takes a network and returns {their name of a module: our name of it}; what follows the module's name in a
+key (weight, bias, running_mean) is torch's own and the same everywhere. Reading the names off the network itself keeps
+one function right for every depth and width of the family.
+"""
+
+from collections.abc import Callable
+
+from torch import nn
+
+from convatlas.models.classify.efficientnet import EfficientNet
+from convatlas.models.classify.efficientnet_lite import EfficientNetLite
+from convatlas.models.classify.mobilenet_v2 import MobileNetV2
+from convatlas.models.classify.resnet import ResNet
+from convatlas.weights.keys import efficientnet_pytorch, timm, torchvision
+from convatlas.weights.weight_set import Source
+
+# Each function takes the class it stands beside.
+NAMES: dict[Source, dict[type[nn.Module], Callable[..., dict[str, str]]]] = {
+    "torchvision": {
+        ResNet: torchvision.resnet,
+        MobileNetV2: torchvision.mobilenet_v2,
+        EfficientNet: torchvision.efficientnet,
+    },
+    "timm": {
+        ResNet: torchvision.resnet,  # timm's resnet.py keeps torchvision's names
+        MobileNetV2: timm.inverted_residuals,
+        EfficientNet: timm.inverted_residuals,
+        EfficientNetLite: timm.inverted_residuals,
+    },
+    "efficientnet_pytorch": {
+        EfficientNet: efficientnet_pytorch.efficientnet,
+        EfficientNetLite: efficientnet_pytorch.efficientnet,
+    },
+}

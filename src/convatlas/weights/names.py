@@ -1,0 +1,48 @@
+"""Renaming a state dict to our names, and which names depend on an option of the network."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import get_args
+
+import torch
+from torch import nn
+
+from convatlas.errors import UsageError, did_you_mean
+from convatlas.weights.keys import NAMES
+from convatlas.weights.weight_set import Source
+
+
+def our_names(network: nn.Module, theirs: Iterable[str], source: Source) -> dict[str, str]:
+    """{their name of a tensor: ours}, for every name in `theirs`; one that the source does not use gets "".
+
+    Raises UsageError for an unknown source, and for a network whose names in it are not known.
+    """
+    if source not in get_args(Source):
+        choices = ", ".join(get_args(Source))
+        raise UsageError(f"unknown source {source!r}.{did_you_mean(source, get_args(Source))} There is: {choices}")
+    if source == "convatlas":
+        return {name: name for name in theirs}
+    family = NAMES[source].get(type(network))
+    if family is None:
+        known = ", ".join(each.__name__ for each in NAMES[source])
+        raise UsageError(f"the names that {source} uses in {type(network).__name__} are not known, only in {known}")
+    modules = family(network)
+    renamed = {}
+    for name in theirs:
+        module, _, leaf = name.rpartition(".")
+        renamed[name] = f"{modules[module]}.{leaf}" if module in modules else ""
+    return renamed
+
+
+def follows(network: nn.Module, *fields: str) -> tuple[str, ...]:
+    """The names of the tensors whose shape depends on one of these fields of the network's config.
+
+    Found by building the network once more, without memory, with other values: no list to keep for each family.
+    """
+    config = getattr(network, "config", None)
+    if not dataclasses.is_dataclass(config) or isinstance(config, type):
+        return ()
+    changes = {field: getattr(config, field) + 1 for field in fields if hasattr(config, field)}
+    with torch.device("meta"):
+        other = type(network)(dataclasses.replace(config, **changes)).state_dict()
+    return tuple(name for name, tensor in network.state_dict().items() if tensor.shape != other[name].shape)

@@ -1,0 +1,48 @@
+"""Which network of the atlas a state dict is of, told by its names and shapes."""
+
+from collections.abc import Mapping
+from typing import get_args
+
+import torch
+from torch import Tensor, nn
+
+from convatlas.models import create_model
+from convatlas.weights import list_weights
+from convatlas.weights.keys import NAMES
+from convatlas.weights.names import follows, our_names
+from convatlas.weights.weight_set import Source
+
+
+def looks_like(state: Mapping[str, Tensor]) -> tuple[str, Source] | None:
+    """The network, and whose names the tensors have; None for what no network with published weights has.
+
+    Any number of classes and input channels will do: what depends on them is not compared.
+    """
+    foreign: set[tuple[type[nn.Module], Source]] = set()  # families that have not even their first block in common
+    for model, width in {(each.model, each.changes.get("width")): None for each in list_weights()}:
+        with torch.device("meta"):
+            network = create_model(model) if width is None else create_model(model, width=width)
+        family = type(network)
+        for source in get_args(Source):
+            if (family, source) in foreign or not (source == "convatlas" or family in NAMES[source]):
+                continue
+            names = our_names(network, state, source)
+            if not _has_first_block(network, names):
+                foreign.add((family, source))
+            elif _same(state, network, names):
+                return (model if width is None else f"{model} with width={width}"), source
+    return None
+
+
+def _has_first_block(network: nn.Module, names: Mapping[str, str]) -> bool:
+    found = set(names.values())
+    return all(name in found for name, _ in network.named_parameters() if name.startswith("stages.0.0."))
+
+
+def _same(state: Mapping[str, Tensor], network: nn.Module, names: Mapping[str, str]) -> bool:
+    own = network.state_dict()
+    found = {ours: state[theirs].shape for theirs, ours in names.items() if ours in own}
+    if len(found) < len(names) or any(name not in found for name, _ in network.named_parameters()):
+        return False
+    differ = {name for name, shape in found.items() if shape != own[name].shape}
+    return not differ or differ <= set(follows(network, "num_classes", "in_channels"))

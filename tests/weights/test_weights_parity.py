@@ -1,0 +1,104 @@
+"""Weights of torchvision's and timm's own constructors, at random values, give the outputs that those networks give."""
+
+from collections.abc import Iterator
+
+import pytest
+import timm
+import torch
+import torchvision
+from torch import nn
+
+from convatlas.models import create_model
+from convatlas.weights.fetch import fetch_weights
+from convatlas.weights.load import load_weights
+from convatlas.weights.names import our_names
+from convatlas.weights.read import read_state_dict
+
+
+def large(*values: object) -> object:
+    return pytest.param(*values, marks=pytest.mark.every_variant)
+
+
+TORCHVISION = ["resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0", large("resnet34"), large("efficientnet_b5")]
+TIMM = [
+    ("mobilenetv2_050", "mobilenet_v2", {"width": 0.5}),
+    ("efficientnet_b0", "efficientnet_b0", {}),
+    ("tf_efficientnet_lite0", "efficientnet_lite0", {}),
+    large("resnet34", "resnet34", {}),
+    large("resnet50", "resnet50", {}),
+    large("mobilenetv2_140", "mobilenet_v2", {"width": 1.4}),
+    large("tf_efficientnet_b1", "efficientnet_b1", {"norm_eps": 1e-3, "same_padding": True}),
+]
+
+
+def scrambled(network: nn.Module) -> nn.Module:
+    """The network in float64, its normalisations no identities, so that each tensor matters."""
+    network = network.double().eval()
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.weight.uniform_(0.5, 1.5)
+                module.bias.normal_(std=0.2)
+                module.running_mean.normal_(std=0.2)
+                module.running_var.uniform_(0.5, 1.5)
+    return network
+
+
+def assert_equal_outputs(ours: nn.Module, theirs: nn.Module) -> None:
+    x = torch.randn(1, 3, 45, 54, dtype=torch.float64)  # odd and even sides on the way tell paddings apart
+    with torch.no_grad():
+        wanted, got = theirs(x), ours.double().eval()(x)
+    assert wanted.std() > 1e-6
+    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small tensors: where cores are shared, threads wait for each other a thousand times longer than they work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_torchvision_weights_give_torchvisions_outputs(name: str) -> None:
+    theirs = scrambled(torchvision.models.get_model(name, weights=None))
+    ours = create_model(name).double()
+    assert load_weights(ours, theirs.state_dict(), source="torchvision").fresh == ()
+    assert_equal_outputs(ours, theirs)
+
+
+@pytest.mark.parametrize(("name", "model", "changes"), TIMM)
+def test_timm_weights_give_timms_outputs(name: str, model: str, changes: dict[str, object]) -> None:
+    theirs = scrambled(timm.create_model(name, pretrained=False))
+    ours = create_model(model, **changes).double()
+    load_weights(ours, theirs.state_dict(), source="timm")
+    assert_equal_outputs(ours, theirs)
+
+
+def test_the_packaged_lite0_gives_the_outputs_that_timm_gives_with_it() -> None:
+    path = fetch_weights("package/efficientnet_lite0", offline=True).path
+    theirs = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    # The same tensors in the same order; the names differ.
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), read_state_dict(path).values(), strict=True)))
+    ours = create_model("efficientnet_lite0")
+    load_weights(ours, path, source="efficientnet_pytorch")
+    assert_equal_outputs(ours, theirs.double().eval())
+
+
+def test_efficientnet_pytorch_names_with_squeeze_and_excitation() -> None:
+    """By the port's published names: each module of B0 has one, and their tensors arrive where they belong."""
+    network = create_model("efficientnet_b0")
+    own = network.state_dict()
+    theirs = {
+        "_conv_stem.weight": "stem.conv.weight",
+        "_blocks.0._se_reduce.bias": "stages.0.0.se.squeeze.bias",
+        "_blocks.3._se_expand.weight": "stages.2.0.se.excite.weight",
+        "_blocks.15._project_conv.weight": "stages.6.0.project.conv.weight",
+        "_bn1.running_var": "head.last.bn.running_var",
+        "_fc.bias": "head.fc.bias",
+    }
+    assert our_names(network, theirs, "efficientnet_pytorch") == theirs
+    assert set(theirs.values()) <= set(own)
