@@ -20,7 +20,7 @@ def measure() -> dict[str, Any]:
         run = train("digits", out=Path(folder) / "run", changes={"epochs": 1})
         test = open_data("digits").test
         assert test is not None
-        (picture,) = write_samples(test, Path(folder) / "digits", count=1)
+        (picture,) = write_samples(test, Path(folder) / "digits", count=1).paths
         verbs = {
             "predict_onnx": ["predict", str(run.path), str(picture), "--engine", "onnx"],
             "predict_torch": ["predict", str(run.path), str(picture), "--engine", "torch"],

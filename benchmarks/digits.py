@@ -36,7 +36,7 @@ def _one(model: str, seed: int) -> dict[str, Any]:
     return {
         "seed": seed,
         "accuracy": run.test.top1,
-        "training_seconds": round(run.seconds, 2),
+        "training_seconds": round(run.training_seconds, 2),
         "calibration_error": round(run.test.ece, 5),
         "export_difference": run.parity.max_difference,
         "export_tolerance": run.parity.tolerance,

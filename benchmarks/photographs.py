@@ -35,7 +35,7 @@ def measure() -> dict[str, Any]:
                 "seed": seed,
                 "accuracy": run.test.top1,
                 "named_by_predict": f"{sum(named)} of {len(named)}",
-                "training_seconds": round(run.seconds, 2),
+                "training_seconds": round(run.training_seconds, 2),
             }
         )
     return {"pictures": len(SURFACES) * (TRAIN + TEST), "runs": runs}

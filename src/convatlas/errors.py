@@ -41,7 +41,7 @@ class PictureError(DataError):
         self.reason = reason
 
     def __reduce__(self) -> tuple[type["PictureError"], tuple[str, str]]:
-        # A worker process sends it to its parent by pickle, which would otherwise replay __init__ with the one message.
+        # Pickle would otherwise replay __init__ with the one message.
         return PictureError, (self.picture, self.reason)
 
 

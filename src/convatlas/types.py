@@ -26,7 +26,8 @@ class Classification:
     """What a classifier says of one picture: its best classes, the most probable first.
 
     `labels` is empty only for a multi-label answer in which no class reached the threshold. `certain` is False when
-    the threshold was not reached, so that a caller can send the picture to a person.
+    the threshold was not reached, so that a caller can send the picture to a person: with one label a picture, when the
+    best class stays below it (without a threshold it is always True); multi-label, when no class reaches it.
     """
 
     source: str
@@ -35,7 +36,7 @@ class Classification:
 
     @property
     def top(self) -> Scored | None:
-        """The most probable class."""
+        """The most probable class; None when there is no label."""
         return self.labels[0] if self.labels else None
 
 
@@ -45,6 +46,11 @@ class Failure:
 
     source: str
     reason: str
+
+    @property
+    def top(self) -> None:
+        """None, so that answers and failures can be asked alike: `answer.top` is the best class where there is one."""
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,21 @@
 """Measuring a finished model: on the right pictures, and with words when there are none."""
 
 import json
+import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from convatlas.api.evaluate import evaluate
 from convatlas.api.train import train
+from convatlas.cli import main
+from convatlas.data.preprocess import Preprocess
+from convatlas.engine.bundle import write_bundle
 from convatlas.errors import DataError, UsageError
+from convatlas.models import create_model
 from tests.api.conftest import picture_folder
+from tests.engine.bundles import corners
 
 pytestmark = pytest.mark.row("F-01")
 
@@ -57,11 +65,104 @@ def test_other_classes_are_refused_with_both_lists(finished, tmp_path):
 
 
 def test_a_bundle_alone_needs_data(finished, tmp_path):
-    import shutil
-
     shutil.copytree(finished.path / "bundle", tmp_path / "alone")
     with pytest.raises(UsageError, match="a bundle alone does not know its data"):
         evaluate(tmp_path / "alone")
+
+
+def untrained(folder, classes, task="classify", data="photos"):
+    """A bundle of the colour network as it starts, for what does not depend on its answers."""
+    changes = {"num_classes": len(classes), "in_channels": 3}
+    tensors = {name: tensor.numpy() for name, tensor in create_model("lenet5_modern", **changes).state_dict().items()}
+    described = corners(
+        task=task,
+        changes=changes,
+        classes=classes,
+        preprocess=Preprocess(channels=3, height=32, width=32),
+        mean=(0.5,) * 3,
+        std=(0.25,) * 3,
+        provenance={"data": data},
+    )
+    write_bundle(folder, described, tensors)
+    return folder
+
+
+def test_only_the_word_digits_is_the_embedded_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    picture_folder(tmp_path / "digits", count=2)
+    bundle = untrained(tmp_path / "b", ("blue", "green", "red"), data="something else")
+    for folder in (Path("digits"), "./digits", tmp_path / "digits"):
+        result = evaluate(bundle, folder)
+        assert (result.summary.pictures, result.of, result.notes) == (6, "all of digits", ())
+    with pytest.raises(DataError, match="digits: its classes are 0, 1, 2"):
+        evaluate(bundle, "digits")
+
+
+@pytest.mark.parametrize("threads", [0, -1])
+def test_a_wrong_number_of_threads_is_refused_before_anything_is_read(tmp_path, threads):
+    with pytest.raises(UsageError, match="threads: expected a whole number of at least 1"):
+        evaluate(tmp_path / "nowhere", threads=threads)
+
+
+def manifest(path, column):
+    photos = picture_folder(path.parent / "photos", count=2)
+    rows = [f"{picture.relative_to(path.parent).as_posix()},{picture.parent.name}" for picture in photos.rglob("*.png")]
+    path.write_text("\n".join([f"path,{column}", *sorted(rows)]) + "\n", encoding="utf-8")
+    return path
+
+
+def test_labels_of_the_other_kind_are_refused_with_what_to_do(tmp_path):
+    classes = ("blue", "green", "red")
+    single, several = manifest(tmp_path / "single.csv", "label"), manifest(tmp_path / "several.csv", "labels")
+    of_one, of_many = untrained(tmp_path / "one", classes), untrained(tmp_path / "many", classes, "multilabel")
+    with pytest.raises(DataError, match=r"several\.csv: gives a picture any number of labels; .* one class a picture"):
+        evaluate(of_one, several)
+    with pytest.raises(DataError, match=r"single\.csv: gives each picture one class; .* with a column labels"):
+        evaluate(of_many, single)
+    assert evaluate(of_one, single).summary.pictures == evaluate(of_many, several).summary.pictures == 6
+
+
+def test_a_bundle_away_from_its_run_may_have_seen_the_pictures(finished, tmp_path, capsys):
+    shutil.copytree(finished.path / "bundle", tmp_path / "alone")
+    photos = finished.plan.data
+    result = evaluate(tmp_path / "alone", photos, report=tmp_path / "r.html")
+    (note,) = result.notes
+    assert note.startswith('the bundle was trained on data named "photos", too, so these pictures may include those')
+    assert "may include those that it was trained on" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", str(tmp_path / "alone"), photos, "--json"])
+    out, err = capsys.readouterr()
+    assert ended.value.code == 0
+    assert f"note: {note}\n" in err
+    assert json.loads(out)["notes"] == [note]
+
+    assert evaluate(finished.path, photos).notes == (), "its own run knows which pictures were held out"
+    assert evaluate(tmp_path / "alone", picture_folder(tmp_path / "other", count=2)).notes == ()
+
+
+def test_test_pictures_that_the_source_itself_gives_were_held_out(tmp_path):
+    for part, seed in (("train", 1), ("val", 2), ("test", 3)):
+        picture_folder(tmp_path / "photos" / part, count=2, seed=seed)
+    bundle = untrained(tmp_path / "b", ("blue", "green", "red"))
+    assert evaluate(bundle, tmp_path / "photos").notes == ()
+    assert evaluate(bundle, tmp_path / "photos", split="val").notes == ()
+    assert len(evaluate(bundle, tmp_path / "photos", split="train").notes) == 1
+
+
+def test_a_part_that_is_not_there_names_those_that_are(tmp_path):
+    picture_folder(tmp_path / "photos" / "train", count=2)
+    bundle = untrained(tmp_path / "b", ("blue", "green", "red"))
+    with pytest.raises(UsageError, match="photos: has no 'test' pictures; there is train"):
+        evaluate(bundle, tmp_path / "photos", split="test")
+
+
+def test_unreadable_pictures_are_left_out_and_told(tmp_path):
+    photos = picture_folder(tmp_path / "photos", count=2)
+    (photos / "red" / "00.png").write_bytes(b"damaged")
+    result = evaluate(untrained(tmp_path / "b", ("blue", "green", "red")), photos)
+    assert result.summary.pictures == 5
+    assert [failure.source for failure in result.skipped] == ["red/00.png"]
+    assert result.summary.confusion.sum(axis=1).tolist() == np.array([2, 2, 1]).tolist()
 
 
 @pytest.mark.row("C-10")

@@ -6,17 +6,19 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from convatlas.api.predict import predict
-from convatlas.api.train import plan_training, read_membership, resume, train
+from convatlas.api.train import plan_training, resume, train
 from convatlas.data.source import open_pictures
 from convatlas.engine.bundle import read_bundle
+from convatlas.engine.observer import Observer
 from convatlas.engine.predict.predictor import Predictor
-from convatlas.engine.run import RunFolder
-from convatlas.errors import CheckpointError, DataError, SaveError, TrainingError, UsageError
+from convatlas.engine.run import RunFolder, read_membership
+from convatlas.errors import CheckpointError, DataError, TrainingError, UsageError
 from convatlas.files import sha256
 from tests.api.conftest import CLASSES, picture_folder
 
@@ -109,13 +111,10 @@ def test_a_stopped_run_is_resumed_to_the_end_that_it_would_have_had(tmp_path):
     changes = {**SHORT, "epochs": 4, "deterministic": True, "ema_decay": 0.5}
     straight = train(photos, out=tmp_path / "straight", changes=changes, export=False)
 
-    class Stop:
+    class Stop(Observer):
         def batch_done(self, epoch, batch, batches, images):
             if epoch == 3:
                 raise KeyboardInterrupt
-
-        def epoch_done(self, row, *, best):
-            pass
 
     with pytest.raises(KeyboardInterrupt):
         train(photos, out=tmp_path / "stopped", changes=changes, export=False, observer=Stop())
@@ -125,6 +124,59 @@ def test_a_stopped_run_is_resumed_to_the_end_that_it_would_have_had(tmp_path):
     tensors = [sha256(RunFolder(tmp_path / name).bundle / "model.safetensors") for name in ("straight", "stopped")]
     assert tensors[0] == tensors[1]
     assert resumed.test.to_dict() == straight.test.to_dict()
+
+
+@pytest.mark.parametrize("moment", ["planned", "reading"])
+def test_a_run_stopped_before_its_first_checkpoint_starts_again_from_its_beginning(tmp_path, moment):
+    photos = picture_folder(tmp_path / "photos", count=10)
+    changes = {**SHORT, "deterministic": True}
+    straight = train(photos, out=tmp_path / "straight", changes=changes, export=False)
+
+    class Stop(Observer):
+        pass
+
+    def stop(self, *_):
+        raise KeyboardInterrupt
+
+    setattr(Stop, moment, stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(photos, out=tmp_path / "stopped", changes=changes, observer=Stop())
+    assert RunFolder(tmp_path / "stopped").read()["state"] == "stopped"
+    resumed = resume(tmp_path / "stopped", export=False)
+    assert resumed.test.to_dict() == straight.test.to_dict()
+
+
+def test_a_class_of_which_nothing_can_be_read_is_not_trained(tmp_path):
+    photos = picture_folder(tmp_path / "photos", count=10)
+    for number, path in enumerate((photos / "red").iterdir()):
+        path.write_bytes(b"junk %d" % number)
+    with pytest.raises(DataError, match=r"not one train picture of red can be read \(such as red/\d+\.png: "):
+        train(photos, out=tmp_path / "run", changes=SHORT)
+    assert RunFolder(tmp_path / "run").read()["state"] == "failed"
+
+
+def test_a_path_named_digits_is_a_folder(tmp_path, monkeypatch):
+    picture_folder(tmp_path / "digits", count=10)
+    monkeypatch.chdir(tmp_path)
+    assert plan_training(Path("digits"), changes=SHORT)[0].classes == CLASSES
+    assert plan_training("./digits", changes=SHORT)[0].classes == CLASSES
+    assert plan_training("digits", changes=SHORT)[0].classes == tuple("0123456789")
+
+
+def test_the_same_picture_in_two_parts_is_said(tmp_path):
+    for part, seed in (("train", 1), ("val", 2), ("test", 3)):
+        picture_folder(tmp_path / "split" / part, count=6, seed=seed)
+    shutil.copy(tmp_path / "split" / "train" / "red" / "00.png", tmp_path / "split" / "test" / "red" / "copy.png")
+    result = train(tmp_path / "split", out=tmp_path / "run", changes=SHORT, export=False)
+    assert any("in more than one part" in note for note in result.notes)
+    assert result.plan.origins["val"] == result.plan.origins["test"] == "the source"
+
+
+def test_two_runs_in_one_process_may_ask_for_other_precisions_and_devices(tmp_path):
+    photos = picture_folder(tmp_path / "photos", count=10)
+    for number, options in enumerate(({"precision": "bfloat16"}, {"precision": "float32"})):
+        result = train(photos, out=tmp_path / str(number), changes={**SHORT, **options}, device="cpu", export=False)
+        assert result.plan.recipe.precision == options["precision"]
 
 
 def test_resuming_with_other_classes_is_refused(tmp_path):
@@ -163,6 +215,9 @@ def test_a_loss_that_is_not_finite_leaves_a_failed_run_with_its_checkpoint(tmp_p
         ({"model": "lenet5"}, "num_classes must be 10, not 3"),
         ({"changes": {"epoch": 1}}, "no field 'epoch'. Did you mean \"epochs\""),
         ({"recipe": "photos"}, "unknown recipe 'photos'"),
+        ({"changes": {"seed": 2**33}}, "seed must be below"),
+        ({"changes": {"mean": (float("nan"),), "std": (1.0,)}}, "mean must be numbers"),
+        ({"device": "gpu"}, "unknown device 'gpu'"),
         ({"val": 0.0}, "val: expected a fraction above 0"),
         ({"size": 64}, "lenet5_modern works on 32x32 images only"),
         ({"size": 0}, "height: expected"),
@@ -180,7 +235,7 @@ def test_an_output_path_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "run").write_text("mine", encoding="utf-8")
     with pytest.raises(UsageError, match="is a file; a run needs a folder"):
         train(photos, out=tmp_path / "run")
-    with pytest.raises(SaveError, match="could not be written"):
+    with pytest.raises(UsageError, match="is a file"):
         train(photos, out=tmp_path / "run" / "inside")
     assert (tmp_path / "run").read_text(encoding="utf-8") == "mine"
 
@@ -214,7 +269,7 @@ def test_the_dry_run_writes_nothing_and_estimates(tmp_path, monkeypatch):
     # For each image at least C1's output before and after ReLU's mask: 6 maps of 28 x 28, 4 bytes each.
     assert estimate.memory_bytes > 16 * 61_411 + 16 * 6 * 28 * 28 * 4
     assert estimate.memory_bytes < 16 * 61_411 + 16 * 10 * (6 * 28 * 28 + 3 * 32 * 32) * 4
-    assert estimate.steps == 2  # 18 of 30 pictures are for training: one whole batch of 16 an epoch, two epochs
+    assert estimate.steps == 4  # 18 of 30 pictures are for training: batches of 16 and 2, two epochs
     assert estimate.seconds == pytest.approx(estimate.seconds_per_step * estimate.steps)
     assert dataclasses.asdict(estimate)["device"] == "cpu"
     assert plan.origins["epochs"] == "you"

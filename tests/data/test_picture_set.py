@@ -87,3 +87,19 @@ def test_parts_must_agree_on_classes() -> None:
     with pytest.raises(ValueError, match="same classes"):
         DataSplits(train=a_set(), val=a_set(classes=("dog", "cat")), test=None, how="")
     assert DataSplits(train=a_set(), val=a_set(), test=None, how="").classes == ("cat", "dog")
+
+
+def test_labels_and_the_first_class_of_a_picture() -> None:
+    single = a_set()
+    for index, target in enumerate(single.targets.tolist()):
+        assert single.first_class(index) == target
+        assert single.labels(index) == (single.classes[target],)
+    several = PictureSet(
+        origin="x",
+        classes=("cat", "dog"),
+        names=("0", "1", "2"),
+        targets=np.array([[1, 1], [0, 1], [0, 0]], np.uint8),
+        read=ArrayReader(np.zeros((3, 4, 4), np.uint8)),
+    )
+    assert [several.labels(i) for i in range(3)] == [("cat", "dog"), ("dog",), ()]
+    assert [several.first_class(i) for i in range(3)] == [0, 1, 2], "a picture without a class is not of class 0"

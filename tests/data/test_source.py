@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from convatlas.data.source import open_data, open_pictures, read_splits, recognise
+from convatlas.data.source import absolute_source, open_data, open_pictures, read_splits, recognise
 from convatlas.errors import DataError, UsageError
 from tests.data.test_idx import write_part
 
@@ -145,7 +145,7 @@ def test_a_recorded_picture_that_is_gone(photos: Path) -> None:
 
 @pytest.mark.parametrize(
     ("source", "words"),
-    [("nowhere", "nowhere: there is no such file or folder"), ("digit", 'Did you mean "digits"'), ("", "is empty")],
+    [("nowhere", "nowhere: there is no such file or folder$"), ("digit", 'Did you mean "digits"'), ("", "is empty")],
 )
 def test_what_is_not_there(source: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -161,3 +161,62 @@ def test_a_file_of_another_kind(put: Put) -> None:
 def test_fractions_are_checked_before_anything_is_read() -> None:
     with pytest.raises(UsageError, match=r"^val: "):
         open_data("nowhere", val=0)
+
+
+def test_what_the_source_gives_is_said(photos: Path, put: Put, tmp_path: Path) -> None:
+    assert open_data(photos).given == ()
+    assert open_data("digits").given == ("train", "test")
+    for part in ("train", "val", "test"):
+        shutil.copytree(photos, tmp_path / "parts" / part)
+        for number, path in enumerate((tmp_path / "parts" / part).rglob("*.png")):
+            put(path.relative_to(tmp_path).as_posix(), seed=number + 1000 * len(part))
+    assert open_data(tmp_path / "parts").given == ("train", "val", "test")
+    shutil.rmtree(tmp_path / "parts" / "val")
+    assert open_data(tmp_path / "parts").given == ("train", "test")
+
+
+@pytest.mark.row("C-10")
+def test_a_picture_in_two_parts_is_warned_of(put: Put, tmp_path: Path) -> None:
+    for part, seed in (("train", 0), ("test", 100)):
+        for label in ("cat", "dog"):
+            for number in range(5):
+                put(f"photos/{part}/{label}/{number}.png", seed=seed + number + 10 * len(part) * ord(label[0]))
+    root = tmp_path / "photos"
+    assert open_data(root).warnings == ()
+    shutil.copy(root / "train" / "cat" / "1.png", root / "train" / "cat" / "again.png")
+    assert open_data(root).warnings == (), "twice in one part flatters no score"
+
+    shutil.copy(root / "train" / "cat" / "1.png", root / "test" / "cat" / "new.png")
+    (warning,) = open_data(root).warnings
+    assert warning == (
+        "1 picture is in more than one part (train/cat/1.png = train/cat/again.png = test/cat/new.png): the score will "
+        f"flatter; `convatlas data check {root}` lists them"
+    )
+    for number in range(4):
+        shutil.copy(root / "train" / "dog" / f"{number}.png", root / "test" / "dog" / f"leak{number}.png")
+    (warning,) = open_data(root).warnings
+    assert warning.startswith("5 pictures are in more than one part (")
+    assert ", 2 more): the score will flatter" in warning
+
+
+def test_parts_that_are_made_by_seed_share_no_picture(put: Put, tmp_path: Path) -> None:
+    for label in ("cat", "dog"):
+        for number in range(12):
+            put(f"photos/{label}/{number}.png", seed=number // 2 + 100 * ord(label[0]))
+    assert open_data(tmp_path / "photos").warnings == ()
+
+
+def test_idx_parts_are_compared_too(tmp_path: Path) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (20, 5, 4), np.uint8)
+    write_part(tmp_path, "train", pictures, [0, 1] * 10)
+    write_part(tmp_path, "t10k", pictures[:2], [0, 1])
+    (warning,) = open_data(tmp_path).warnings
+    assert warning.startswith("2 pictures are in more than one part (")
+
+
+def test_what_is_recorded_of_a_source_is_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute_source("digits") == "digits"
+    assert absolute_source(Path("digits")) == absolute_source("./digits") == str(tmp_path.resolve() / "digits")
+    assert absolute_source("photos") == str(tmp_path.resolve() / "photos")
+    assert absolute_source("") == "", "an empty name is a fault, not this folder"

@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from convatlas.data.preprocess import Preprocess
-from convatlas.data.source import open_data
+from convatlas.data.source import open_data, open_pictures
 from convatlas.engine import export
 from convatlas.engine.bundle import read_bundle, write_bundle
 from convatlas.engine.deploy import load_deployed
 from convatlas.engine.export import export_bundle, export_onnx
-from convatlas.engine.plan import make_plan
 from convatlas.engine.predict.onnx_engine import OnnxEngine
 from convatlas.engine.run import RunFolder
-from convatlas.errors import DataError, ExportError, MissingExtra, SaveError, UsageError
+from convatlas.errors import CheckpointError, DataError, ExportError, MissingExtra, SaveError, UsageError
+from convatlas.files import write_json
 from convatlas.models import create_model
 from tests.engine.bundles import contents, corners, disk_that_takes
 
@@ -241,25 +241,82 @@ def test_pictures_of_another_source_unreadable_ones_left_out(
         export_bundle(folder, data=tmp_path / "photos")
 
 
-def test_data_that_is_gone_can_be_named_anew(tmp_path: Path) -> None:
-    folder = tmp_path / "b"
-    write_bundle(folder, corners(provenance={"data": "gone"}), {})
-    with pytest.raises(DataError, match=r"gone: .*\. Name pictures to compare on with --data"):
-        export_bundle(folder)
+def test_a_bundle_alone_asks_for_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its data's name is no path: a folder that happens to be called so may hold anything."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corners" / "cat").mkdir(parents=True)
+    write_bundle(tmp_path / "b", corners(provenance={"data": "corners"}), {})
+    with pytest.raises(UsageError, match="b: a bundle without its run does not know its pictures; name some with --d"):
+        export_bundle(tmp_path / "b")
+    write_bundle(tmp_path / "c", corners(provenance={}), {})
+    with pytest.raises(UsageError, match="does not know its pictures"):
+        export_bundle(tmp_path / "c")
 
 
-def test_a_run_is_compared_on_the_test_part_of_its_own_split(
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("gone", "gone: there is no such file or folder. Name pictures to compare on with --data"),
+        ("digit", 'there is no such file or folder. Did you mean "digits"? Name pictures to compare on with --data'),
+    ],
+)
+def test_data_that_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str, message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_bundle(tmp_path / "b", corners(), {})
+    with pytest.raises(DataError, match=re.escape(message) + "$"):
+        export_bundle(tmp_path / "b", data=data)
+
+
+def a_run_on(run: RunFolder, data: str, split: dict[str, list[str]]) -> None:
+    write_lenet(run.bundle)
+    run.write(plan={"model": "lenet5_modern", "data": data}, state="finished", versions={}, started="")
+    write_json(run.split, dict(split))
+
+
+def test_a_run_is_compared_on_the_split_that_it_recorded(
+    tmp_path: Path, compared: list[tuple[NDArray[np.uint8], str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever seed and parts it was made with; here no split by seed would give this one."""
+    pictures = open_pictures("digits")
+    recorded = {"train": ["digits[0]", "digits[4999]"], "val": ["digits[7]"], "test": ["digits[30]", "digits[2000]"]}
+    run = RunFolder(tmp_path / "run")
+    a_run_on(run, "digits", recorded)
+    expected = np.stack([PREPROCESS(pictures.read(i)) for i in (30, 2000)])
+    monkeypatch.chdir(run.bundle)
+    for path in (run.path, run.bundle, Path(), "../bundle", str(run.path)):
+        export_bundle(path)
+        found, data = compared.pop()
+        assert data == "digits test"
+        np.testing.assert_array_equal(found, expected)
+    a_run_on(run, "digits", {"train": ["digits[0]"], "val": ["digits[7]"]})
+    export_bundle(run.path)
+    assert compared[0][1] == "digits val"
+    np.testing.assert_array_equal(compared[0][0], PREPROCESS(pictures.read(7))[None])
+
+
+def test_the_pictures_of_a_run_that_are_gone_can_be_named_anew(
     tmp_path: Path, compared: list[tuple[NDArray[np.uint8], str]]
 ) -> None:
-    splits = open_data("digits", seed=5, val=0.1, test=0.3)
-    plan = make_plan(splits, "lenet5_modern", recipe_changes={"seed": 5}, val=0.1, test=0.3)
     run = RunFolder(tmp_path / "run")
-    write_lenet(run.bundle)
-    run.write(plan=plan.to_dict(), state="finished", versions={}, started="")
-    assert splits.test is not None
-    expected = np.stack([PREPROCESS(splits.test.read(i)) for i in (0, len(splits.test) - 1)])
-    for path in (run.path, run.bundle):
-        export_bundle(path, pictures=2)
-        pictures, data = compared.pop()
-        assert data == "digits test"
-        np.testing.assert_array_equal(pictures, expected)
+    a_run_on(run, str(tmp_path / "photos"), {"train": ["a/1.png"], "val": ["b/1.png"]})
+    with pytest.raises(DataError, match=r"photos: there is no such file or folder\. Name pictures to compare on"):
+        export_bundle(run.path)
+    export_bundle(run.path, data="digits", pictures=3)
+    assert compared[0][1] == "digits test"
+    run.split.unlink()
+    with pytest.raises(CheckpointError, match=r"split\.json: the record of the split cannot be read"):
+        export_bundle(run.path)
+
+
+def test_a_folder_named_digits_is_reached_as_a_path(
+    tmp_path: Path, compared: list[tuple[NDArray[np.uint8], str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for label in ("cat", "dog"):
+        (tmp_path / "digits" / label).mkdir(parents=True)
+        Image.new("L", (32, 32), 200).save(tmp_path / "digits" / label / "1.png")
+    folder = write_lenet(tmp_path / "b")
+    export_bundle(folder, data=Path("digits"))
+    assert len(compared.pop()[0]) == 2
+    export_bundle(folder, data="digits", pictures=3)
+    assert len(compared.pop()[0]) == 3

@@ -56,9 +56,11 @@ def test_a_shorter_run_warms_up_in_proportion(digit_splits):
 
 
 def test_another_optimizer_does_not_keep_a_rate_that_was_meant_for_the_recipe_s(digit_splits):
-    plan = plan_for(digit_splits, recipe_changes={"optimizer": "sgd", "batch_size": 128})
+    plan = plan_for(digit_splits, recipe="photographs", recipe_changes={"optimizer": "sgd", "batch_size": 128})
     assert plan.recipe.lr == pytest.approx(0.05)  # 0.1 for 256 pictures a step
     assert plan.origins["lr"] == "auto: usual for sgd"
+    plan = plan_for(digit_splits, recipe_changes={"optimizer": "adamw"})
+    assert (plan.recipe.lr, plan.origins["lr"]) == (1e-3, "auto: usual for adamw")
 
 
 def test_colour_pictures_get_three_channels_and_fill_the_frame(photos):

@@ -11,12 +11,15 @@ import torch.nn.functional as F
 
 from convatlas.data.loader import Readable, read_all
 from convatlas.data.picture_set import ArrayReader, DataSplits, PictureSet
-from convatlas.engine.checkpoint import load_checkpoint
+from convatlas.data.source import open_data
+from convatlas.engine.checkpoint import load_checkpoint, save_checkpoint
+from convatlas.engine.observer import Observer
 from convatlas.engine.plan import Plan, make_plan
 from convatlas.engine.run import RunFolder
 from convatlas.engine.train import Trained, train_network
-from convatlas.errors import CheckpointError, PictureError, TrainingError, UsageError
+from convatlas.errors import CheckpointError, DataError, PictureError, TrainingError, UsageError
 from convatlas.models import create_model
+from convatlas.recipes.recipe import change
 from convatlas.tasks.make import make_task
 
 pytestmark = pytest.mark.row("F-04")
@@ -38,7 +41,7 @@ def some_digits(digits: PictureSet, train: int = 64, val: int = 32) -> DataSplit
 def run_plan(plan: Plan, splits: DataSplits, run: RunFolder, **options) -> Trained:
     task = make_task(plan.task, plan.model, plan.classes, label_smoothing=plan.recipe.label_smoothing)
     train, val = (read_all(part, plan.preprocess) for part in (splits.train, splits.val))
-    return train_network(plan, task, train, val, run, **options)
+    return train_network(plan, task, train, val, run, **{"observer": Observer(), **options})
 
 
 def planned(splits: DataSplits, model: str = "lenet5_modern", **changes) -> Plan:
@@ -109,8 +112,8 @@ def test_accumulating_two_batches_is_one_of_twice_the_size(digits, tmp_path):
         torch.testing.assert_close(last_weights(tmp_path / "halves")[name], value, rtol=1e-3, atol=1e-5)
 
 
-class StopsAfter:
-    """An observer that ends the run the way Ctrl-C does, in the middle of an epoch."""
+class StopsAfter(Observer):
+    """Ends the run the way Ctrl-C does, in the middle of an epoch."""
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
@@ -118,9 +121,6 @@ class StopsAfter:
     def batch_done(self, epoch, batch, batches, images):
         if epoch == self.epoch and batch == 2:
             raise KeyboardInterrupt
-
-    def epoch_done(self, row, *, best):
-        pass
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
@@ -144,6 +144,120 @@ def test_a_resumed_run_ends_as_if_it_had_not_stopped(digits, tmp_path, optimizer
     assert without_time(resumed) == without_time(straight)
     assert all(torch.equal(weights(resumed)[name], value) for name, value in weights(straight).items())
     assert len(run.log.read_text(encoding="utf-8").splitlines()) == 1 + 5
+
+
+def test_a_resumed_run_with_workers_ends_as_if_it_had_not_stopped(digits, tmp_path):
+    splits = some_digits(digits)
+    plan = planned(splits, epochs=4, optimizer="adamw", lr=0.003, crop_area=0.5, workers=1)
+    straight = run_plan(plan, splits, RunFolder(tmp_path / "straight"))
+    run = RunFolder(tmp_path / "stopped")
+    with pytest.raises(KeyboardInterrupt):
+        run_plan(plan, splits, run, observer=StopsAfter(epoch=3))
+    resumed = run_plan(plan, splits, run, resume=True)
+    assert [row.train_loss for row in resumed.history] == [row.train_loss for row in straight.history]
+    assert all(torch.equal(weights(resumed)[name], value) for name, value in weights(straight).items())
+
+
+def test_a_run_killed_between_its_two_checkpoints_can_be_resumed(digits, tmp_path, monkeypatch):
+    splits = some_digits(digits)
+    plan = planned(splits, epochs=3, lr=0.003, optimizer="adamw")
+    straight = run_plan(plan, splits, RunFolder(tmp_path / "straight"))
+    run, saved = RunFolder(tmp_path / "killed"), []
+
+    def dies_after_the_first_of_epoch_1(target, checkpoint):
+        saved.append(target.name)
+        save_checkpoint(target, checkpoint)
+        if saved == ["last.safetensors", "best.safetensors"]:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("convatlas.engine.train.save_checkpoint", dies_after_the_first_of_epoch_1)
+    with pytest.raises(KeyboardInterrupt):
+        run_plan(plan, splits, run)
+    monkeypatch.undo()
+    resumed = run_plan(plan, splits, run, resume=True)
+    assert [row.val_loss for row in resumed.history] == [row.val_loss for row in straight.history]
+
+
+def test_a_picture_that_vanishes_is_named_with_and_without_workers(photos, tmp_path):
+    root = photos(count=8)
+    splits = open_data(root)
+    plan = planned(splits, model="lenet5_modern", batch_size=4, mean=(0.5,) * 3, std=(0.5,) * 3)
+    for workers in (0, 1):
+        train, val = (read_all(part, plan.preprocess, cache_bytes=0) for part in (splits.train, splits.val))
+        first = splits.train.names[0]
+        content = (root / first).read_bytes()
+        (root / first).unlink()
+        task = make_task(plan.task, plan.model, plan.classes)
+        again = dataclasses.replace(plan, recipe=change(plan.recipe, {"workers": workers}))
+        with pytest.raises(DataError, match=Path(first).name) as caught:
+            train_network(again, task, train, val, RunFolder(tmp_path / str(workers)), observer=Observer())
+        assert "Traceback" not in str(caught.value)
+        (root / first).write_bytes(content)
+
+
+def test_the_moving_average_follows_its_formula(digits, tmp_path):
+    splits = some_digits(digits, train=32)
+    plan = planned(splits, epochs=3, batch_size=32, lr=0.05, ema_decay=0.2)
+    run = RunFolder(tmp_path)
+    seen = []
+
+    class Keeps(Observer):
+        def epoch_done(self, row, *, best):
+            seen.append(load_checkpoint(run.last))
+
+    run_plan(plan, splits, run, observer=Keeps())
+    # One step an epoch. The first update copies; then decay min(0.2, (1 + n) / (10 + n)) after n updates.
+    expected = dict(seen[0].network)
+    for updates, checkpoint in enumerate(seen[1:], start=1):
+        decay = min(0.2, (1 + updates) / (10 + updates))
+        expected = {k: decay * expected[k] + (1 - decay) * v for k, v in checkpoint.network.items()}
+    for name, value in expected.items():
+        torch.testing.assert_close(seen[-1].average[f"module.{name}"], value, rtol=1e-5, atol=1e-7)
+
+
+def test_clipping_bounds_the_step(digits, tmp_path):
+    splits = some_digits(digits, train=32)
+    before = {}
+    for clip in (None, 1e-3):
+        plan = planned(splits, epochs=1, batch_size=32, lr=1.0, clip_norm=clip)
+        run = RunFolder(tmp_path / str(clip))
+        torch.manual_seed(plan.recipe.seed * 1_000_003)
+        before = {name: p.detach().clone() for name, p in create_model(plan.model, **plan.changes).named_parameters()}
+        run_plan(plan, splits, run)
+        after = last_weights(run.path)
+        length = math.sqrt(sum(float((after[name] - value).square().sum()) for name, value in before.items()))
+        if clip is None:
+            assert length > 0.1
+        else:
+            assert length == pytest.approx(1e-3, rel=1e-3)  # lr 1, no momentum: the step is the gradient
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"precision": "bfloat16"}, (torch.bfloat16, None)),
+        ({"channels_last": True}, (torch.float32, torch.channels_last)),
+        ({"channels_last": False}, (torch.float32, torch.contiguous_format)),
+    ],
+)
+def test_precision_and_memory_format_reach_the_convolutions(digits, tmp_path, monkeypatch, changes, expected):
+    splits = some_digits(digits, train=32)
+    seen = []
+
+    def look(module, _inputs, output):
+        if module.training:
+            seen.append(output.detach())
+
+    def watched(name, **options):
+        network = create_model(name, **options)
+        network.c3[0].register_forward_hook(look)
+        return network
+
+    monkeypatch.setattr("convatlas.engine.session.create_model", watched)
+    run_plan(planned(splits, epochs=1, **changes), splits, RunFolder(tmp_path))
+    dtype, memory_format = expected
+    assert seen and all(output.dtype == dtype for output in seen)
+    assert memory_format is None or all(output.is_contiguous(memory_format=memory_format) for output in seen)
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_does_not(digits, tmp_path):
@@ -245,7 +359,7 @@ def test_devices_and_precisions_that_are_not_there_are_refused(digits, tmp_path)
     with pytest.raises(UsageError, match="unknown device 'gpu'"):
         run_plan(dataclasses.replace(plan, device="gpu"), splits, RunFolder(tmp_path))
     with pytest.raises(UsageError, match="float16 needs a GPU"):
-        run_plan(planned(splits, precision="float16"), splits, RunFolder(tmp_path))
+        planned(splits, precision="float16")
 
 
 def test_a_readable_part_is_left_when_some_pictures_are_not(digits):

@@ -1,34 +1,50 @@
 """Measure a bundle on pictures that it was not trained on."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from convatlas.api.report import write_evaluation_report
-from convatlas.api.train import Summary, read_membership, versions
 from convatlas.data.loader import Pictures, make_loader, read_all
 from convatlas.data.picture_set import PictureSet
-from convatlas.data.source import EMBEDDED, open_parts, open_pictures, read_splits
+from convatlas.data.source import absolute_source, open_parts, open_pictures, read_splits
 from convatlas.engine.bundle import Bundle, bundle_folder
 from convatlas.engine.deploy import load_deployed
+from convatlas.engine.device import make_accelerator
 from convatlas.engine.evaluate import answer_all
-from convatlas.engine.run import RunFolder
+from convatlas.engine.run import read_membership, run_around
 from convatlas.engine.seeding import prepare_torch
-from convatlas.engine.session import make_accelerator
+from convatlas.engine.versions import versions
 from convatlas.errors import DataError, UsageError
 from convatlas.files import write_json
+from convatlas.metrics.summary import Summary
 from convatlas.tasks.make import make_task
 from convatlas.types import SPLITS, Failure
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What a bundle scored. of: in words, which pictures these were."""
+    """What a bundle scored. of: in words, which pictures these were.
+
+    skipped: pictures that could not be read. notes: what makes the score doubtful, in words for the user.
+    """
 
     summary: Summary
     score: float
     score_name: str
     of: str
     skipped: tuple[Failure, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chosen:
+    """The pictures to measure on, the name of their split ("all" without one), which they are in words."""
+
+    pictures: PictureSet
+    split: str
+    of: str
+    notes: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -43,17 +59,19 @@ def evaluate(
 ) -> Evaluation:
     """Every measure of a bundle (or a run's bundle) on labelled pictures.
 
-    data: by default the run's own data, by its recorded split. split: "train", "val" or "test"; by default the test
-    pictures, else the validation pictures; for data without splits, all. report, metrics: HTML and JSON to write.
-    Raises UsageError when there are no such pictures, DataError when the data's classes are not the bundle's.
+    data: anything that `open_data` takes; by default the run's own data, by its recorded split. split: "train", "val"
+    or "test"; by default the test pictures, else the validation pictures; for data without splits, all. threads: of the
+    processor, at least 1. report, metrics: HTML and JSON to write.
+    Raises UsageError when there are no such pictures, DataError when the data's labels or classes are not the bundle's.
     """
+    prepare_torch(threads=threads, deterministic=False)
     folder = bundle_folder(Path(path))
     bundle, deployed = load_deployed(folder)
-    pictures, chosen, of = _pictures(Path(path), folder, data, split)
-    _check_classes(bundle, pictures)
-    prepare_torch(threads=threads, deterministic=False)
+    chosen = _choose(folder, bundle, data, split)
+    _check_labels(bundle, chosen.pictures)
+    _check_classes(bundle, chosen.pictures)
     accelerator = make_accelerator(device, "float32")
-    readable = read_all(pictures, bundle.preprocess, threads=threads or 4)
+    readable = read_all(chosen.pictures, bundle.preprocess, threads=threads or 4)
     dataset = Pictures(readable.pictures, bundle.preprocess, kept=readable.kept)
     answers = answer_all(deployed.to(accelerator.device), make_loader(dataset, batch_size=64, shuffle=False, workers=0))
     task = make_task(bundle.task, bundle.model, bundle.classes)
@@ -61,61 +79,88 @@ def evaluate(
         answers.logits,
         answers.labels,
         names=readable.pictures.names,
-        split=chosen,
+        split=chosen.split,
         temperature=bundle.temperature,
     )
     if metrics is not None:
-        score = {"score": task.score(summary), "score_name": task.score_name, "score_of": chosen}
-        write_json(Path(metrics), {**score, chosen: summary.to_dict()})
+        score = {"score": task.score(summary), "score_name": task.score_name, "score_of": chosen.split}
+        write_json(Path(metrics), {**score, chosen.split: summary.to_dict()})
     if report is not None:
         write_evaluation_report(
             Path(report),
-            title=f"{bundle.model} on {of}",
+            title=f"{bundle.model} on {chosen.of}",
             run=str(path),
             score_name=task.score_name,
             facts=(
                 ("Network", bundle.model),
                 ("Bundle", str(path)),
-                ("Measured on", f"{summary.pictures:,} pictures: {of}"),
+                ("Measured on", f"{summary.pictures:,} pictures: {chosen.of}"),
             ),
             summary=summary,
             pictures=readable.pictures,
             skipped=readable.failures,
+            notes=chosen.notes,
             versions=versions(),
         )
     return Evaluation(
-        summary=summary, score=task.score(summary), score_name=task.score_name, of=of, skipped=readable.failures
+        summary=summary,
+        score=task.score(summary),
+        score_name=task.score_name,
+        of=chosen.of,
+        skipped=readable.failures,
+        notes=chosen.notes,
     )
 
 
-def _pictures(path: Path, folder: Path, data: str | Path | None, split: str | None) -> tuple[PictureSet, str, str]:
-    """The pictures to measure on, the name of their split, and which they are in words."""
-    run = RunFolder(folder.parent if folder.name == "bundle" else path)
-    recorded = str(run.read()["plan"]["data"]) if run.description.is_file() else None
-    if data is None and recorded is None:
-        raise UsageError(f"{path}: a bundle alone does not know its data; name it: convatlas evaluate {path} DATA")
-    source = recorded if data is None else str(data) if str(data) in EMBEDDED else str(Path(data).resolve())
-    assert source is not None
+def _choose(folder: Path, bundle: Bundle, data: str | Path | None, split: str | None) -> _Chosen:
+    run = run_around(folder)
+    recorded = None if run is None else str(run.read()["plan"]["data"])
+    source = recorded if data is None else absolute_source(data)
+    if source is None:
+        raise UsageError(f"{folder}: a bundle alone does not know its data; name it: convatlas evaluate {folder} DATA")
     name = Path(source).name
-    if source == recorded:
+    if run is not None and source == recorded:
         # Also when the data is named: measuring on the pictures it was trained on would flatter it.
         splits = read_splits(source, read_membership(run))
-        parts: dict[str, PictureSet | None] = {"train": splits.train, "val": splits.val, "test": splits.test}
-        kind = "the run's own split"
+        return _part({"train": splits.train, "val": splits.val, "test": splits.test}, source, split, "the run's own")
+    given = open_parts(source)
+    if given is not None:
+        chosen = _part({part: given.get(part) for part in SPLITS}, source, split, "its own")
+    elif split is None:
+        chosen = _Chosen(pictures=open_pictures(source), split="all", of=f"all of {name}")
     else:
-        given = open_parts(source)
-        if given is None:
-            if split is not None:
-                raise UsageError(f"{source}: has no splits, so there is no {split!r} in it; leave --split away")
-            return open_pictures(source), "all", f"all of {name}"
-        parts = {name: given.get(name) for name in SPLITS}
-        kind = "its own split"
-    chosen = split or ("test" if parts.get("test") is not None else "val" if parts.get("val") is not None else "train")
-    part = parts.get(chosen)
-    if part is None:
-        there = ", ".join(key for key, value in parts.items() if value is not None)
-        raise UsageError(f"{source}: has no {chosen!r} pictures; there is {there}")
-    return part, chosen, f"{name} {chosen} ({kind})"
+        raise UsageError(f"{source}: has no splits, so there is no {split!r} in it; leave --split away")
+    # A validation or test part that the source itself gives was held out when the bundle was trained on it.
+    if chosen.split in ("all", "train") and name == bundle.provenance.get("data"):
+        note = (
+            f'the bundle was trained on data named "{name}", too, so these pictures may include those that it was '
+            "trained on, and the score would flatter; evaluate the bundle inside its run to measure on held-out ones"
+        )
+        return replace(chosen, notes=(note,))
+    return chosen
+
+
+def _part(parts: Mapping[str, PictureSet | None], source: str, split: str | None, whose: str) -> _Chosen:
+    """The part that is asked for; by default the first there is of test, val and train."""
+    there = [part for part in ("test", "val", "train") if parts.get(part) is not None]
+    chosen = there[0] if split is None else split
+    pictures = parts.get(chosen)
+    if pictures is None:
+        raise UsageError(f"{source}: has no {chosen!r} pictures; there is {', '.join(there)}")
+    return _Chosen(pictures=pictures, split=chosen, of=f"{Path(source).name} {chosen} ({whose} split)")
+
+
+def _check_labels(bundle: Bundle, pictures: PictureSet) -> None:
+    if pictures.multilabel and bundle.task == "classify":
+        raise DataError(
+            f"{pictures.origin}: gives a picture any number of labels; the bundle was trained on one class a picture. "
+            "Name a folder of class folders, a folder with IDX files, or a manifest with a column label"
+        )
+    if not pictures.multilabel and bundle.task == "multilabel":
+        raise DataError(
+            f"{pictures.origin}: gives each picture one class; the bundle was trained on any number of labels a "
+            "picture. Name a .csv manifest with a column labels"
+        )
 
 
 def _check_classes(bundle: Bundle, pictures: PictureSet) -> None:

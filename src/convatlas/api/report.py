@@ -7,11 +7,10 @@ from pathlib import Path
 from convatlas.catalog import card
 from convatlas.data.picture_set import PictureSet
 from convatlas.engine.plan import Plan
-from convatlas.metrics.summary import ClassifySummary, MultilabelSummary, WrongLabels, WrongPicture
+from convatlas.metrics.summary import ClassifySummary, Summary, WrongLabels, WrongPicture
 from convatlas.report.run_report import PictureCard, RunReport, Setting, write_report
 from convatlas.types import EpochRow, Failure
 
-Summary = ClassifySummary | MultilabelSummary
 SHOWN = 24  # wrong pictures shown, the surest mistakes first
 RIGHT_SHOWN = 8
 SPLIT_NAMES = {"train": "training", "val": "validation", "test": "test", "all": "given"}
@@ -77,6 +76,7 @@ def write_evaluation_report(
     summary: Summary,
     pictures: PictureSet,
     skipped: Sequence[Failure],
+    notes: Sequence[str],
     versions: Mapping[str, str],
 ) -> None:
     """The report of a bundle evaluated on pictures."""
@@ -91,7 +91,7 @@ def write_evaluation_report(
             wrong_pictures=wrong_cards(summary, pictures),
             right_pictures=right_cards(summary, pictures),
             skipped=tuple(skipped),
-            notes=(),
+            notes=tuple(notes),
             score_name=score_name,
             run=run,
             versions=tuple(versions.items()),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convatlas.cli.output import AsJson, err, print_json, print_line, print_table
+from convatlas.cli.output import AsJson, err, note, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from convatlas.data.check import DataReport, Spread
@@ -59,7 +59,7 @@ def view(
     source: Source,
     out: Annotated[Path, typer.Option(help="The PNG file to write.")] = Path("sheet.png"),
     count: Annotated[int, typer.Option(min=1, help="How many pictures at most.")] = 64,
-    split: Annotated[Part, typer.Option(help="The part to show, as training would split it.")] = Part.ALL,
+    split: Annotated[Part, typer.Option(help="The part to show: all, or one as training splits the data.")] = Part.ALL,
     seed: Annotated[int, typer.Option(help="Which pictures are drawn, and how a source without parts is split.")] = 0,
 ) -> None:
     """Write a contact sheet: pictures of every class with their names, as one PNG."""
@@ -78,19 +78,23 @@ def view(
     print_line(f"{min(count, len(pictures))} of {len(pictures)} pictures: {out}")
 
 
-@app.command()
-def samples(
+@app.command("samples")
+def write(
     source: Source,
     out: Annotated[Path, typer.Option(help="A new folder for the PNG files.")] = Path("samples"),
-    count: Annotated[int, typer.Option(min=1, help="How many pictures.")] = 10,
-    split: Annotated[Part, typer.Option(help="The part they are from, as training would split it.")] = Part.TEST,
+    count: Annotated[int, typer.Option(min=1, help="How many pictures at most.")] = 10,
+    split: Annotated[
+        Part, typer.Option(help="The part they are from: all, or one as training splits the data.")
+    ] = Part.TEST,
     seed: Annotated[int, typer.Option(help="Which pictures are drawn, and how a source without parts is split.")] = 0,
 ) -> None:
     """Write single pictures as PNG files named NUMBER-CLASS.png, to look at or to try a model on."""
     from convatlas.data.samples import write_samples
 
-    paths = write_samples(_part(source, split, seed), out, count=count, seed=seed)
-    print_line(f"{len(paths)} pictures in {out}")
+    samples = write_samples(_part(source, split, seed), out, count=count, seed=seed)
+    for failure in samples.skipped:
+        note(f"left out: {failure.source}: {failure.reason}")
+    print_line(f"{len(samples.paths)} pictures in {out}")
 
 
 def _part(source: str, split: Part, seed: int) -> "PictureSet":

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from convatlas.engine.doctor import Diagnosis, Package
 
 
-def doctor(json: AsJson = False) -> None:
+def doctor(as_json: AsJson = False) -> None:
     """Say what is installed, which extras and devices work, and how much room there is.
 
     Exits 1 when a package that convatlas cannot do without is missing, too old or does not import.
@@ -20,7 +20,7 @@ def doctor(json: AsJson = False) -> None:
 
     note("importing every package once: some seconds ...")
     diagnosis = diagnose()
-    if json:
+    if as_json:
         print_json(_as_json(diagnosis))
     else:
         _print(diagnosis)

@@ -10,15 +10,20 @@ from convatlas.cli.output import AsJson, note, print_json, print_line, print_tab
 
 
 def evaluate(
-    bundle: Annotated[Path, typer.Argument(help="A run or a bundle.")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A run, or a bundle.", show_default=False)],
     data: Annotated[
-        str | None, typer.Argument(help="Labelled pictures; by default the run's own held-out ones.")
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            help="Labelled pictures: a folder of class folders, a folder with IDX files, a .csv manifest, or digits; "
+            "by default the run's own held-out ones.",
+        ),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="train, val or test; by default test, else val.")] = None,
+    split: Annotated[str | None, typer.Option(help="train, val or test; by default test, else val, else all.")] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
     metrics: Annotated[Path | None, typer.Option(help="Write every measure as JSON here.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
-    threads: Annotated[int | None, typer.Option(help="Processor threads.")] = None,
+    threads: Annotated[int | None, typer.Option(help="Processor threads; by default torch's choice.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a model: accuracy with its interval, each class, calibration, the most wrong pictures."""
@@ -28,6 +33,8 @@ def evaluate(
 
     result = evaluate_bundle(bundle, data, split=split, device=device, threads=threads, report=report, metrics=metrics)
     summary = result.summary
+    for text in result.notes:
+        note(f"note: {text}")
     if as_json:
         print_json(
             {
@@ -36,6 +43,7 @@ def evaluate(
                 "of": result.of,
                 **summary.to_dict(),
                 "skipped": [dataclasses.asdict(failure) for failure in result.skipped],
+                "notes": list(result.notes),
             }
         )
         return

@@ -10,11 +10,15 @@ from convatlas.cli.output import AsJson, note, print_json, print_line
 
 
 def export(
-    bundle: Annotated[Path, typer.Argument(help="A run, or a bundle.", show_default=False)],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="A run, or a bundle.", show_default=False)],
     *,
     data: Annotated[
         str | None,
-        typer.Option(help="Where the pictures to compare on come from.", show_default="the data it was trained on"),
+        typer.Option(
+            help="Where the pictures to compare on come from: a folder of class folders, a folder with IDX files, a "
+            ".csv manifest, or digits.",
+            show_default="the run's own held-out ones",
+        ),
     ] = None,
     pictures: Annotated[int, typer.Option(help="How many pictures to compare on, at most.")] = 200,
     as_json: AsJson = False,

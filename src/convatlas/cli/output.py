@@ -27,30 +27,49 @@ def print_line(text: str = "") -> None:
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
     """Print a table that fits the terminal; into a pipe, one row a line, columns padded with blanks.
 
-    Columns named in `right` are aligned to the right, as numbers are.
+    Columns named in `right` are aligned to the right, as numbers are. Cells are plain text: nothing in them is markup,
+    and a line break or another control character is written as its escape.
     """
-    if not sys.stdout.isatty():
-        widths = [max(_width(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
-        for row in [columns, *rows]:
-            cells = []
-            for name, cell, width in zip(columns, row, widths, strict=True):
-                blanks = " " * (width - _width(cell))
-                cells.append(blanks + cell if name in right else cell + blanks)
-            sys.stdout.write("  ".join(cells).rstrip() + "\n")
+    table = [[_one_line(cell) for cell in row] for row in (columns, *rows)]
+    aligned = ["right" if name in right else "left" for name in columns]
+    if sys.stdout.isatty():
+        _print_fitted(table, aligned)
         return
-    from rich.table import Table
+    widths = [max(map(_width, column)) for column in zip(*table, strict=True)]
+    for row in table:
+        cells = []
+        for cell, width, side in zip(row, widths, aligned, strict=True):
+            blanks = " " * (width - _width(cell))
+            cells.append(blanks + cell if side == "right" else cell + blanks)
+        print_line("  ".join(cells).rstrip())
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(cell.replace("[", "\\[") for cell in row))
-    out().print(table)
+
+def _print_fitted(table: Sequence[Sequence[str]], aligned: Sequence[str]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    fitted = Table(box=None, pad_edge=False, header_style="bold")
+    for name, side in zip(table[0], aligned, strict=True):
+        fitted.add_column(Text(name), justify="right" if side == "right" else "left", overflow="fold")
+    for row in table[1:]:
+        fitted.add_row(*map(Text, row))
+    out().print(fitted)
+
+
+def _one_line(text: str) -> str:
+    """Control characters as escapes: a class name may hold any, and some move a terminal's cursor."""
+    return "".join(
+        character.encode("unicode_escape").decode() if unicodedata.category(character) == "Cc" else character
+        for character in text
+    )
 
 
 def _width(text: str) -> int:
-    """Columns on a terminal: Chinese and other wide characters take two."""
-    return len(text) + sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    """Columns on a terminal: Chinese and other wide characters take two, combining accents none."""
+    return sum(
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in text
+    )
 
 
 def out() -> "Console":

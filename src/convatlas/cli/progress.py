@@ -1,23 +1,32 @@
 """Progress of training on a terminal: a bar with speed and time left, and a line for each epoch. Quiet in a pipe."""
 
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from convatlas.cli.output import err, note
+from convatlas.engine.observer import Observer
 from convatlas.types import EpochRow
+
+if TYPE_CHECKING:
+    from convatlas.data.picture_set import DataSplits
+    from convatlas.engine.plan import Plan
+    from convatlas.engine.run import RunFolder
 
 PIPE_INTERVAL = 30.0  # seconds between lines where there is no terminal
 
 
-class TrainingProgress:
-    """An engine observer. On a terminal the bar spans the run; elsewhere a line is written now and then."""
+class TrainingProgress(Observer):
+    """Says what was planned, then shows a bar over the reading and one over the run; elsewhere a line now and then."""
 
-    def __init__(self, epochs: int, score_name: str) -> None:
+    def __init__(self) -> None:
         console = err()
-        self._epochs = epochs
-        self._score_name = score_name
-        self._last_line = time.monotonic()
+        self.run: RunFolder | None = None  # until there is a plan
+        self._epochs = 0
+        self._score_name = ""
+        self._epoch_started = self._last_line = time.monotonic()
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -27,26 +36,43 @@ class TrainingProgress:
             console=console,
             transient=True,
             disable=not console.is_terminal,
+            redirect_stdout=False,
         )
-        self._task = self._bar.add_task("training", total=float(epochs), speed="")
-        self._epoch_started = time.monotonic()
-
-    def start(self) -> None:
-        """Show the bar."""
-        self._bar.start()
+        self._task = self._bar.add_task("", total=None, speed="")
 
     def stop(self) -> None:
         """Take the bar away; again does no harm."""
         self._bar.stop()
 
+    def planned(self, plan: "Plan", run: "RunFolder", splits: "DataSplits") -> None:
+        """Say what will be trained on what, and where it goes."""
+        self.run = run
+        self._epochs = plan.recipe.epochs
+        self._score_name = "top-1" if plan.task == "classify" else "mAP"
+        counts = [f"{len(splits.train):,} training", f"{len(splits.val):,} validation"]
+        if splits.test is not None:
+            counts.append(f"{len(splits.test):,} test")
+        note(f"{plan.model} on {Path(plan.data).name}: {len(plan.classes)} classes, {', '.join(counts)} pictures")
+        note(f"recipe {plan.recipe_name} ({plan.origins['recipe'].removeprefix('auto: ')}); run in {run.path}")
+        for warning in splits.warnings:
+            note(f"warning: {warning}")
+        self._bar.start()
+
+    def reading(self, done: int, total: int) -> None:
+        """Move the bar of the reading."""
+        self._bar.update(self._task, completed=done, total=total, description="reading", speed=f"{done:,} pictures")
+
     def batch_done(self, epoch: int, batch: int, batches: int, images: int) -> None:
-        """Move the bar."""
+        """Move the bar of the training."""
+        if epoch == 1 and batch == 1:
+            self._bar.reset(self._task, total=float(self._epochs), speed="")  # the time left counts from here
         if batch == 1:
             self._epoch_started = time.monotonic()
         elapsed = max(1e-9, time.monotonic() - self._epoch_started)
         self._bar.update(
             self._task,
             completed=epoch - 1 + batch / batches,
+            total=float(self._epochs),
             description=f"epoch {epoch}/{self._epochs}",
             speed=f"{images / elapsed:,.0f} images/s" if batch > 1 else "",
         )

@@ -10,12 +10,8 @@ from convatlas.errors import UsageError
 
 if TYPE_CHECKING:
     from convatlas.api.train import TrainResult
-    from convatlas.cli.progress import TrainingProgress
-    from convatlas.data.picture_set import DataSplits
     from convatlas.engine.estimate import Estimate
     from convatlas.engine.plan import Plan
-    from convatlas.engine.run import RunFolder
-    from convatlas.types import EpochRow
 
 DATA = "Data and network"
 TRAINING = "Training"
@@ -24,19 +20,30 @@ OUTPUT = "Output"
 
 
 def train(
+    context: typer.Context,
     data: Annotated[
         str | None, typer.Argument(help="A folder of class folders, a CSV manifest, a folder of IDX files, or digits.")
     ] = None,
-    model: Annotated[str, typer.Option(help="A name of `convatlas models`.", rich_help_panel=DATA)] = "lenet5_modern",
-    size: Annotated[int | None, typer.Option(help="Side of the square input in pixels.", rich_help_panel=DATA)] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A name of `convatlas models`; lenet5_modern when none is named.", rich_help_panel=DATA),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(help="Side of the square input in pixels, where the network has a choice.", rich_help_panel=DATA),
+    ] = None,
     fit: Annotated[
         str | None,
         typer.Option(help="How a picture is brought to that size: crop, pad or stretch.", rich_help_panel=DATA),
     ] = None,
     val: Annotated[
-        float, typer.Option(help="Part of each class held out for validation.", rich_help_panel=DATA)
-    ] = 0.15,
-    test: Annotated[float, typer.Option(help="Part of each class held out for testing.", rich_help_panel=DATA)] = 0.15,
+        float | None,
+        typer.Option(help="Part of each class held out for validation; 0.15 by default.", rich_help_panel=DATA),
+    ] = None,
+    test: Annotated[
+        float | None,
+        typer.Option(help="Part of each class held out for testing; 0.15 by default.", rich_help_panel=DATA),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at a picture that cannot be read.", rich_help_panel=DATA)
     ] = False,
@@ -127,9 +134,11 @@ def train(
         _print_plan(plan, estimate, as_json=as_json)
         return
 
-    if resume is not None and changes:
-        raise UsageError(f"--resume goes on by the run's own plan; leave away {', '.join(changes)}")
-    progress = _Progress()
+    if resume is not None:
+        _refuse_with_resume(context)
+    from convatlas.cli.progress import TrainingProgress
+
+    progress = TrainingProgress()
     try:
         if resume is not None:
             from convatlas.api.train import resume as resume_run
@@ -140,7 +149,6 @@ def train(
                 export=export,
                 tensorboard=tensorboard,
                 observer=progress,
-                planned=progress.planned,
             )
         else:
             from convatlas.api.train import train as train_run
@@ -161,7 +169,6 @@ def train(
                 export=export,
                 tensorboard=tensorboard,
                 observer=progress,
-                planned=progress.planned,
             )
     except KeyboardInterrupt:
         progress.stop()
@@ -173,36 +180,17 @@ def train(
     _print_result(result, as_json=as_json)
 
 
-class _Progress:
-    """Says what was planned, then shows a bar: the run itself says when and how long."""
-
-    def __init__(self) -> None:
-        self.run: RunFolder | None = None
-        self._bar: TrainingProgress | None = None  # until there is a plan
-
-    def planned(self, plan: "Plan", run: "RunFolder", splits: "DataSplits") -> None:
-        self.run = run
-        counts = [f"{len(splits.train):,} training", f"{len(splits.val):,} validation"]
-        if splits.test is not None:
-            counts.append(f"{len(splits.test):,} test")
-        note(f"{plan.model} on {Path(plan.data).name}: {len(plan.classes)} classes, {', '.join(counts)} pictures")
-        note(f"recipe {plan.recipe_name} ({plan.origins['recipe'].removeprefix('auto: ')}); run in {run.path}")
-        from convatlas.cli.progress import TrainingProgress
-
-        self._bar = TrainingProgress(plan.recipe.epochs, "top-1" if plan.task == "classify" else "mAP")
-        self._bar.start()
-
-    def batch_done(self, epoch: int, batch: int, batches: int, images: int) -> None:
-        if self._bar is not None:
-            self._bar.batch_done(epoch, batch, batches, images)
-
-    def epoch_done(self, row: "EpochRow", *, best: bool) -> None:
-        if self._bar is not None:
-            self._bar.epoch_done(row, best=best)
-
-    def stop(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+def _refuse_with_resume(context: typer.Context) -> None:
+    """A run that is resumed goes on by its own plan: an option that would be ignored is refused."""
+    given = [
+        f"--{name.replace('_', '-')}"
+        for name in context.params
+        if name not in ("resume", "strict", "export", "tensorboard", "as_json")
+        and (source := context.get_parameter_source(name)) is not None
+        and source.name == "COMMANDLINE"
+    ]
+    if given:
+        raise UsageError(f"--resume goes on by the run's own plan; leave away {', '.join(given)}")
 
 
 def _print_plan(plan: "Plan", estimate: "Estimate", *, as_json: bool) -> None:
@@ -249,7 +237,7 @@ def _print_result(result: "TrainResult", *, as_json: bool) -> None:
                 "test": None if result.test is None else result.test.to_dict(),
                 "epochs": result.epochs,
                 "best_epoch": result.best_epoch,
-                "training_seconds": result.seconds,
+                "training_seconds": result.training_seconds,
                 "skipped": [dataclasses.asdict(failure) for failure in result.skipped],
                 "parity": None if result.parity is None else dataclasses.asdict(result.parity),
                 "notes": list(result.notes),
@@ -261,7 +249,8 @@ def _print_result(result: "TrainResult", *, as_json: bool) -> None:
     for failure in result.skipped:
         note(f"left out: {failure.source}: {failure.reason}")
     print_line(f"{score_line(judged)} on {judged.pictures:,} {SPLIT_NAMES[judged.split]} pictures")
-    print_line(f"trained {result.epochs} epochs in {duration(result.seconds)}; the best was epoch {result.best_epoch}")
+    epochs = "1 epoch" if result.epochs == 1 else f"{result.epochs} epochs, the best was epoch {result.best_epoch}"
+    print_line(f"trained {epochs}, {duration(result.training_seconds)}")
     if result.parity is not None:
         print_line(
             f"exported to ONNX: largest difference {result.parity.max_difference:.2g}, same answer on "

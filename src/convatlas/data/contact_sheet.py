@@ -47,7 +47,7 @@ def contact_sheet(
         try:
             picture = _fitted(pictures.read(index), size)
             sheet.paste(picture, (left + (size - picture.width) // 2, top + (size - picture.height) // 2))
-            caption, colour = _label(pictures, index), _INK
+            caption, colour = ", ".join(pictures.labels(index)) or "(none)", _INK
         except PictureError:
             _cross(draw, left, top, size)
             caption, colour = PurePosixPath(pictures.names[index]).name, _ALARM
@@ -64,25 +64,12 @@ def _draw_evenly(pictures: PictureSet, count: int, seed: int) -> list[int]:
     turn_of_class: dict[int, int] = {}
     turns = []
     for index in by_chance:
-        label = _first_class(pictures, index)
+        label = pictures.first_class(index)
         turn = turn_of_class.get(label, 0)
         turn_of_class[label] = turn + 1
         turns.append((turn, label, index))
     chosen = sorted(turns)[:count]
     return [index for _, _, index in sorted(chosen, key=lambda place: (place[1], place[0]))]
-
-
-def _first_class(pictures: PictureSet, index: int) -> int:
-    if not pictures.multilabel:
-        return int(pictures.targets[index])
-    labels = np.flatnonzero(pictures.targets[index])
-    return int(labels[0]) if labels.size else len(pictures.classes)
-
-
-def _label(pictures: PictureSet, index: int) -> str:
-    if not pictures.multilabel:
-        return pictures.classes[int(pictures.targets[index])]
-    return ", ".join(pictures.classes[label] for label in np.flatnonzero(pictures.targets[index])) or "(none)"
 
 
 def _fitted(pixels: Pixels, size: int) -> Image.Image:

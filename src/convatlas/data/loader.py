@@ -1,7 +1,7 @@
 """From a set of pictures to batches of tensors."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from convatlas.data.picture_set import PictureSet
 from convatlas.data.preprocess import Preprocess
-from convatlas.errors import DataError, PictureError
+from convatlas.errors import DataError, PictureError, TrainingError
 from convatlas.types import Failure, Pixels
 
 CACHE_BYTES = 1 << 30  # preprocessed pictures are kept in memory up to this size
@@ -162,19 +162,36 @@ def make_loader(
 ) -> DataLoader[Batch]:
     """Batches of the set, in a new order each epoch when shuffled.
 
-    The last short batch of a shuffled set is left out if there is another: BatchNorm cannot learn from one picture.
+    A shuffled set's last batch is left out if it is a single picture, from which BatchNorm cannot learn. Workers are
+    started anew for each epoch, so that their random numbers depend on the generator alone and not on earlier epochs.
     """
     return DataLoader(
         dataset,
         batch_size=batch_size,
         shuffle=shuffle,
-        drop_last=shuffle and len(dataset) > batch_size,
+        drop_last=shuffle and len(dataset) > batch_size > 1 and len(dataset) % batch_size == 1,
         num_workers=workers,
-        persistent_workers=workers > 0,
         collate_fn=_as_read,  # type: ignore[arg-type]  # torch's stubs know only lists of single items
         generator=generator,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def batches(loader: DataLoader[Batch]) -> Iterator[Batch]:
+    """The loader's batches, with what goes wrong in a worker process said as it would be without one."""
+    try:
+        yield from loader
+    except RuntimeError as error:
+        text = str(error)
+        if f"Caught {PictureError.__name__} in DataLoader worker" in text:
+            # torch gives the worker's traceback as text; its last line is the error.
+            raise DataError(text.strip().splitlines()[-1].partition(": ")[2]) from error
+        if "DataLoader worker" in text:
+            raise TrainingError(
+                "a process that reads pictures ended unexpectedly. A script that trains with workers needs "
+                '`if __name__ == "__main__":` around its call; or train with workers=0'
+            ) from error
+        raise
 
 
 def _as_read(batch: Batch) -> Batch:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convatlas.data.pictures import decode
-from convatlas.types import Pixels
+from convatlas.types import Pixels, Split
 
 
 class Reader(Protocol):
@@ -127,6 +127,19 @@ class PictureSet:
             read=read,
         )
 
+    def labels(self, index: int) -> tuple[str, ...]:
+        """The class names of a picture: one, or, multi-label, any number in the order of the classes."""
+        if self.multilabel:
+            return tuple(self.classes[label] for label in np.flatnonzero(self.targets[index]))
+        return (self.classes[int(self.targets[index])],)
+
+    def first_class(self, index: int) -> int:
+        """The class that a picture counts under where only one can: its first; K for one without any (multi-label)."""
+        if not self.multilabel:
+            return int(self.targets[index])
+        labels = np.flatnonzero(self.targets[index])
+        return int(labels[0]) if labels.size else len(self.classes)
+
     def counts(self) -> NDArray[np.int64]:
         """(K,): how many pictures each class has."""
         if self.multilabel:
@@ -136,12 +149,18 @@ class PictureSet:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSplits:
-    """One data set in its parts, and one sentence that says how they were made. All parts have the same classes."""
+    """One data set in its parts, and one sentence that says how they were made. All parts have the same classes.
+
+    given: the parts that the source itself gives; the others were split off by seed. warnings: what makes a score on
+    these parts doubtful, in words for the user.
+    """
 
     train: PictureSet
     val: PictureSet
     test: PictureSet | None
     how: str
+    given: tuple[Split, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if any(part is not None and part.classes != self.train.classes for part in (self.val, self.test)):

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 
 from convatlas.data.digits import read_digits
+from convatlas.data.duplicates import exact_duplicates
 from convatlas.data.folder import list_folder
 from convatlas.data.idx import has_idx_files, read_idx_folder
 from convatlas.data.listing import quoted
@@ -28,7 +29,8 @@ def open_data(source: str | Path, *, seed: int = 0, val: float = 0.15, test: flo
     folders, a folder of such folders named train, val (valid, validation), test, a folder with IDX files, or a .csv
     manifest.
     seed, val, test: how a source without parts is split (see `split.stratified_split`). Where the source gives parts
-    they stay as they are: a missing val is taken from train by `seed` and `val`; a missing test stays missing.
+    they stay as they are: a missing val is taken from train by `seed` and `val`; a missing test stays missing. Equal
+    files in more than one such part are a warning of the result, for a score would flatter.
 
     Raises DataError for data that cannot be used, UsageError for impossible fractions, MissingExtra for the embedded
     digits when they are not installed.
@@ -40,13 +42,21 @@ def open_data(source: str | Path, *, seed: int = 0, val: float = 0.15, test: flo
     parts = _by_part(pictures, given)
     train = parts["train"]
     _check_all_trained(train)
+    how = " and ".join(parts) + " as the source gives them"
     if "val" in parts:
-        how = " and ".join(part for part in SPLITS if part in parts)
-        return DataSplits(train=train, val=parts["val"], test=parts.get("test"), how=f"{how} as the source gives them")
-    carved = stratified_split(train, seed=seed, val=val)
-    has_test = " and test" if "test" in parts else ""
-    how = f"train{has_test} as the source gives them; val is {val:.0%} of train, stratified, by seed {seed}"
-    return DataSplits(train=carved.train, val=carved.val, test=parts.get("test"), how=how)
+        held_out = parts["val"]
+    else:
+        carved = stratified_split(train, seed=seed, val=val)
+        train, held_out = carved.train, carved.val
+        how += f"; val is {val:.0%} of train, stratified, by seed {seed}"
+    return DataSplits(
+        train=train,
+        val=held_out,
+        test=parts.get("test"),
+        how=how,
+        given=tuple(parts),
+        warnings=_leaks(pictures, given, source),
+    )
 
 
 def open_pictures(source: str | Path) -> PictureSet:
@@ -84,6 +94,16 @@ def read_splits(source: str | Path, membership: Mapping[str, str]) -> DataSplits
     return DataSplits(train=parts["train"], val=parts["val"], test=test, how="as recorded by the run")
 
 
+def absolute_source(source: str | Path) -> str:
+    """What to record of a source so that it is found again from anywhere: an absolute path, or "digits".
+
+    Only the str "digits" is the embedded set; Path("digits") becomes the path of that folder.
+    """
+    if isinstance(source, str) and (source in EMBEDDED or not source):  # an empty name stays a fault
+        return source
+    return str(Path(source).resolve())
+
+
 def recognise(source: str | Path) -> Kind:
     """What kind of source this is; raises DataError, or UsageError for an empty name, when it is none."""
     if isinstance(source, str):
@@ -94,7 +114,8 @@ def recognise(source: str | Path) -> Kind:
     path = Path(source)
     name = printable(path)
     if not path.exists():
-        raise DataError(f"{name}: there is no such file or folder.{did_you_mean(name, EMBEDDED)}")
+        hint = did_you_mean(name, EMBEDDED)
+        raise DataError(f"{name}: there is no such file or folder" + (f".{hint}" if hint else ""))
     if path.is_dir():
         return "idx" if has_idx_files(path) else "folder"
     if path.suffix.lower() == ".csv":
@@ -126,3 +147,17 @@ def _check_all_trained(train: PictureSet) -> None:
     untrained = [name for name, count in zip(train.classes, train.counts(), strict=True) if not count]
     if untrained:
         raise DataError(f"{train.origin}: no training picture of {quoted(untrained)}; each class needs some in train")
+
+
+def _leaks(pictures: PictureSet, given: tuple[Split, ...], source: str | Path) -> tuple[str, ...]:
+    """A warning when byte-equal pictures lie in more than one part."""
+    groups = [group for group in exact_duplicates(pictures) if len({given[index] for index in group}) > 1]
+    if not groups:
+        return ()
+    cases = [" = ".join(pictures.names[index] for index in group) for group in groups[:3]]
+    more = [f"{len(groups) - 3} more"] if len(groups) > 3 else []
+    number = "1 picture is" if len(groups) == 1 else f"{len(groups)} pictures are"
+    return (
+        f"{number} in more than one part ({', '.join(cases + more)}): the score will flatter; "
+        f"`convatlas data check {printable(source)}` lists them",
+    )

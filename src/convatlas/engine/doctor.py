@@ -55,7 +55,7 @@ class Package:
 
 @dataclass(frozen=True, kw_only=True)
 class Device:
-    """Something that networks run on: `name` as `--device` takes it, `description` in words."""
+    """Something that networks run on: `name` as `--device` takes it (cpu, cuda, mps), `description` in words."""
 
     name: str
     description: str
@@ -92,7 +92,7 @@ class Diagnosis:
         }
 
 
-def diagnose(runs: Path = ROOT) -> Diagnosis:
+def diagnose(runs: str | Path = ROOT) -> Diagnosis:
     """Look at this machine: takes some seconds, for every package is imported, in another process.
 
     runs: the folder that runs would be written to; it need not exist and is not made.
@@ -104,7 +104,8 @@ def diagnose(runs: Path = ROOT) -> Diagnosis:
         _package(name, extra, condition, problems.get(_module(name), "")) for name, extra, condition in wanted
     )
     devices, threads, torch_problem = _devices()
-    nearest = next(folder for folder in (runs.resolve(), *runs.resolve().parents) if folder.is_dir())
+    runs = Path(runs).resolve()
+    nearest = next(place for place in (runs, *runs.parents) if place.exists())
     return Diagnosis(
         convatlas=_version("convatlas") or "not installed",
         python=f"{platform.python_version()} ({sys.executable})",
@@ -114,8 +115,8 @@ def diagnose(runs: Path = ROOT) -> Diagnosis:
         packages=packages,
         devices=devices,
         torch_problem=torch_problem,
-        runs=runs.resolve(),
-        runs_writable=os.access(nearest, os.W_OK),
+        runs=runs,
+        runs_writable=nearest.is_dir() and os.access(nearest, os.W_OK),
         disk_free=shutil.disk_usage(nearest).free,
     )
 
@@ -168,10 +169,11 @@ def _devices() -> tuple[tuple[Device, ...], int | None, str]:
     except Exception as error:  # a broken install fails in many ways: ImportError, OSError, RuntimeError
         return (), None, f"{type(error).__name__}: {error}"
     devices = [Device(name="cpu", description=platform.processor() or platform.machine())]
-    for index in range(torch.cuda.device_count()):
-        properties = torch.cuda.get_device_properties(index)
-        memory = f"{properties.total_memory / 2**30:.0f} GiB"
-        devices.append(Device(name=f"cuda:{index}", description=f"{properties.name}, {memory}"))
+    all_properties = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    gpus = [f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB" for properties in all_properties]
+    if gpus:
+        count = f"{len(gpus)} GPUs: " if len(gpus) > 1 else ""
+        devices.append(Device(name="cuda", description=count + "; ".join(gpus)))
     if torch.backends.mps.is_available():
         devices.append(Device(name="mps", description="Apple GPU"))
     return tuple(devices), torch.get_num_threads(), ""

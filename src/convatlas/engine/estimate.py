@@ -1,15 +1,17 @@
 """What a run will cost, before it is started: memory counted from one step, time measured on a few."""
 
+import math
 import statistics
 import time
 from dataclasses import dataclass
 
 import torch
 
+from convatlas.engine.device import make_accelerator
 from convatlas.engine.optimizer import make_optimizer
 from convatlas.engine.plan import Plan
 from convatlas.engine.seeding import prepare_torch, seed_all
-from convatlas.engine.session import make_accelerator, plan_statistics
+from convatlas.engine.session import plan_statistics
 from convatlas.engine.step import TrainStep
 from convatlas.layers.normalize import Normalize
 from convatlas.models import create_model
@@ -25,7 +27,7 @@ class Estimate:
 
     parameters: int
     memory_bytes: int
-    steps: int
+    steps: int  # batches forward and back
     seconds_per_step: float
     seconds: float
     device: str
@@ -49,8 +51,11 @@ def estimate_training(plan: Plan, task: Task, train_pictures: int, *, steps: int
 
     kept: dict[int, int] = {}
 
+    own = {parameter.data_ptr() for parameter in network.parameters()}
+
     def keep(tensor: torch.Tensor) -> torch.Tensor:
-        kept[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
+        if tensor.data_ptr() not in own:
+            kept[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
         return tensor
 
     durations = []
@@ -75,7 +80,7 @@ def estimate_training(plan: Plan, task: Task, train_pictures: int, *, steps: int
         for value in group.values()
         if isinstance(value, torch.Tensor)
     )
-    per_epoch = max(1, train_pictures // recipe.batch_size)
+    per_epoch = math.ceil(train_pictures / recipe.batch_size)
     seconds = statistics.median(durations[1:])
     return Estimate(
         parameters=sum(parameter.numel() for parameter in network.parameters()),

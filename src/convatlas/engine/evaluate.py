@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader
 
-from convatlas.data.loader import Batch
+from convatlas.data.loader import Batch, batches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ def answer_all(deployed: nn.Module, loader: DataLoader[Batch], accelerator: Acce
     was_training = deployed.training
     deployed.eval()
     parts: list[tuple[Any, ...]] = []
-    for batch in loader:
+    for batch in batches(loader):
         logits = deployed(batch.pixels.to(device, non_blocking=True)).float()
         answers = (logits, batch.labels.to(device), batch.places.to(device))
         if accelerator is not None:

@@ -10,15 +10,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from convatlas.data.picture_set import PictureSet
+from convatlas.data.picture_set import DataSplits, PictureSet
 from convatlas.data.preprocess import Preprocess
-from convatlas.data.source import open_data, open_pictures
+from convatlas.data.source import EMBEDDED, open_data, open_pictures, read_splits
 from convatlas.engine.bundle import ONNX, ONNX_DATA, Bundle, Parity, bundle_folder, read_bundle, update_bundle
 from convatlas.engine.deploy import Deployed, load_deployed
-from convatlas.engine.plan import Plan
 from convatlas.engine.predict.answer import probabilities
 from convatlas.engine.predict.onnx_engine import OnnxEngine
-from convatlas.engine.run import RunFolder
+from convatlas.engine.run import read_membership, run_around
 from convatlas.errors import BundleError, DataError, ExportError, MissingExtra, PictureError, SaveError, UsageError
 
 OPSET = 18  # what torch's exporter writes itself; a later one would go through a converter
@@ -27,23 +26,27 @@ CHUNK = 32  # pictures compared at a time
 INLINE_LIMIT = 2**31 - 2**20  # bytes: a protocol buffer ends at 2 GB; the rest is room for the graph
 
 
-def export_bundle(path: Path, *, data: str | Path | None = None, pictures: int = 200) -> Parity:
+def export_bundle(path: str | Path, *, data: str | Path | None = None, pictures: int = 200) -> Parity:
     """Export a bundle (or the bundle of a run), compared with its network on at most `pictures` real pictures.
 
     data: where those come from, anything that `open_data` takes; its test part is used, else its validation part. By
-    default the data that the run was trained on, for which `path` must be the run's folder or the bundle inside, or
-    the data's name must suffice.
-    Raises DataError when that data is gone or holds no readable picture, and all that `export_onnx` raises.
+    default the data that the run was trained on, by its recorded split, for which `path` must be the run's folder or
+    the bundle inside. A bundle that stands alone finds only an embedded set ("digits") by itself.
+    Raises UsageError when there is no telling which pictures, DataError when they are gone or none can be read, and all
+    that `export_onnx` raises.
     """
     if isinstance(pictures, bool) or pictures < 1:
         raise UsageError(f"pictures: expected a whole number of at least 1, got {pictures}")
     _check_packages()
-    bundle = read_bundle(path)
+    folder = bundle_folder(Path(path))
+    bundle = read_bundle(folder)
     try:
-        chosen, name = _data_of_run(path, bundle) if data is None else _held_out(data)
+        chosen, name = _own_data(folder, bundle) if data is None else _held_out(data)
+        pixels = _preprocessed(chosen, bundle.preprocess, pictures)
     except DataError as error:
-        raise DataError(f"{error}. Name pictures to compare on with --data") from error
-    return export_onnx(path, _preprocessed(chosen, bundle.preprocess, pictures), name)
+        stop = "" if str(error).endswith((".", "?")) else "."
+        raise DataError(f"{error}{stop} Name pictures to compare on with --data") from error
+    return export_onnx(folder, pixels, name)
 
 
 def export_onnx(path: Path, pictures: NDArray[np.uint8], data: str) -> Parity:
@@ -75,23 +78,28 @@ def export_onnx(path: Path, pictures: NDArray[np.uint8], data: str) -> Parity:
     return parity
 
 
-def _data_of_run(path: Path, bundle: Bundle) -> tuple[PictureSet, str]:
-    """The held-out pictures of the run that wrote the bundle, split as it was then."""
-    folder = bundle_folder(path).absolute()
-    run = RunFolder(folder.parent)
-    if folder == run.bundle and run.description.is_file():
-        plan = Plan.from_dict(run.read()["plan"])
-        return _held_out(plan.data, seed=plan.recipe.seed, val=plan.val, test=plan.test)
-    return _held_out(str(bundle.provenance.get("data", "")))
+def _own_data(folder: Path, bundle: Bundle) -> tuple[PictureSet, str]:
+    """The held-out pictures that the run around the bundle recorded; without a run, those of an embedded set."""
+    run = run_around(folder)
+    if run is not None:
+        source = run.read()["plan"]["data"]
+        return _most_unseen(read_splits(source, read_membership(run)), source)
+    source = bundle.provenance.get("data")
+    if source in EMBEDDED:
+        return _held_out(str(source))
+    raise UsageError(f"{folder}: a bundle without its run does not know its pictures; name some with --data")
 
 
-def _held_out(source: str | Path, *, seed: int = 0, val: float = 0.15, test: float = 0.15) -> tuple[PictureSet, str]:
+def _held_out(source: str | Path) -> tuple[PictureSet, str]:
     """The test part, else the validation part, else all pictures of a source too small to split; and its name."""
-    name = Path(source).name
     try:
-        splits = open_data(source, seed=seed, val=val, test=test)
+        return _most_unseen(open_data(source), source)
     except DataError:
-        return open_pictures(source), name
+        return open_pictures(source), Path(source).name
+
+
+def _most_unseen(splits: DataSplits, source: str | Path) -> tuple[PictureSet, str]:
+    name = Path(source).name
     return (splits.val, f"{name} val") if splits.test is None else (splits.test, f"{name} test")
 
 

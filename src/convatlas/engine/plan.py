@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from convatlas.catalog import card
 from convatlas.data.picture_set import DataSplits, PictureSet
 from convatlas.data.preprocess import Preprocess
-from convatlas.errors import CheckpointError, DataError, PictureError, UsageError
+from convatlas.engine.device import check_device
+from convatlas.errors import BundleError, CheckpointError, DataError, PictureError, UsageError
 from convatlas.models import create_model, model_config
 from convatlas.recipes import named_recipe, recipe_for
 from convatlas.recipes.recipe import Recipe, change
-from convatlas.types import Pixels
+from convatlas.tasks.family import own_losses
+from convatlas.types import Pixels, Split
 
+HELD_OUT = 0.15  # of each class for validation, and again for testing, unless the user or the data says otherwise
 SAMPLE = 200  # pictures looked at to decide channels, fit, mean and std
 
 
@@ -77,7 +80,7 @@ class Plan:
             fields["preprocess"] = Preprocess.from_dict(cast("dict[str, object]", fields["preprocess"]))
             fields["recipe"] = change(Recipe(), cast("dict[str, object]", fields["recipe"]))
             return cls(**fields)  # type: ignore[arg-type]  # what is missing or too much raises TypeError
-        except (KeyError, TypeError, UsageError) as error:
+        except (KeyError, TypeError, UsageError, BundleError) as error:
             raise CheckpointError(f"the run's plan cannot be read: {error}") from error
 
 
@@ -91,16 +94,17 @@ def make_plan(
     size: int | None = None,
     fit: Literal["crop", "pad", "stretch"] | None = None,
     device: str = "auto",
-    val: float,
-    test: float,
+    val: float | None = None,
+    test: float | None = None,
+    model_origin: str = "you",
 ) -> Plan:
     """Decide everything: what is given stands, the recipe comes next, the rest follows from data and machine.
 
     Raises UsageError for what cannot be meant, and DataError when no picture can be read.
     """
-    origins: dict[str, str] = {}
-    pictures = sample_pictures(splits.train)
     network = card(model)
+    _check_task(network.name, splits)
+    pictures = sample_pictures(splits.train)
     changes, changes_origins = _model_changes(network.name, splits, pictures, model_changes or {})
     preprocess, preprocess_origins = _preprocess(network.input, cast(int, changes["in_channels"]), pictures, size, fit)
     _check_fits(network.name, changes, preprocess)
@@ -112,10 +116,17 @@ def make_plan(
         pictures=pictures,
         preprocess=preprocess,
     )
-    origins |= dict.fromkeys(("data", "model"), "you") | {"task": "auto: from the labels", "classes": "the data"}
-    origins |= {"val": "you" if val != 0.15 else "default", "test": "you" if test != 0.15 else "default"}
-    origins |= {"recipe": "you"} if recipe else {"recipe": f"auto: {recipe_for(network.name, splits.train.origin)[1]}"}
-    origins |= {"device": "auto: the fastest there is" if device == "auto" else "you"}
+    check_device(device, resolved.precision)
+    origins = {
+        "data": "you",
+        "val": _part_origin("val", val, splits),
+        "test": _part_origin("test", test, splits),
+        "task": "auto: from the labels",
+        "classes": "the data",
+        "model": model_origin,
+        "device": "auto: the fastest there is" if device == "auto" else "you",
+        "recipe": "you" if recipe else f"auto: {recipe_for(network.name, splits.train.origin)[1]}",
+    }
     return Plan(
         model=network.name,
         changes=changes,
@@ -126,10 +137,23 @@ def make_plan(
         recipe_name=name,
         recipe=resolved,
         device=device,
-        val=val,
-        test=test,
+        val=HELD_OUT if val is None else val,
+        test=HELD_OUT if test is None else test,
         origins=origins | changes_origins | preprocess_origins | recipe_origins,
     )
+
+
+def _check_task(model: str, splits: DataSplits) -> None:
+    if splits.train.multilabel and own_losses(model) is not None:
+        raise UsageError(
+            f"{model} has a loss of its own for one label a picture; {splits.train.origin} has several: use another"
+        )
+
+
+def _part_origin(part: Split, value: float | None, splits: DataSplits) -> str:
+    if part in splits.given or (part == "test" and splits.given):
+        return "the source"
+    return "default" if value is None else "you"
 
 
 def sample_pictures(pictures: PictureSet, count: int = SAMPLE) -> list[Pixels]:

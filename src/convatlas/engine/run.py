@@ -10,14 +10,15 @@ report.html      the same for people
 """
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from convatlas.errors import CheckpointError, UsageError, did_you_mean
+from convatlas.errors import CheckpointError, SaveError, UsageError, did_you_mean
 from convatlas.files import write_json
 
 State = Literal["training", "finished", "stopped", "failed"]
@@ -78,27 +79,56 @@ class RunFolder:
         )
 
     def read(self) -> dict[str, Any]:
-        """What run.json says. Raises CheckpointError when it is missing or damaged."""
+        """What run.json says: texts "state" and "started", and a "plan" with texts "model" and "data" in it.
+
+        Raises CheckpointError when it is missing or damaged.
+        """
         try:
             description = json.loads(self.description.read_text(encoding="utf-8"))
-            if not isinstance(description, dict) or not {"state", "started", "plan"} <= set(description):
-                raise ValueError("state, started or plan is missing")
-        except (OSError, ValueError) as error:
+            _check_description(description)
+        except (OSError, ValueError, RecursionError) as error:
             raise CheckpointError(f"{self.description}: is not the description of a run ({error})") from error
-        return description
+        return cast("dict[str, Any]", description)
+
+
+def run_around(bundle: Path) -> RunFolder | None:
+    """The run that a bundle's folder is part of; None for a bundle that stands alone."""
+    folder = bundle.absolute()
+    run = RunFolder(folder.parent)
+    return run if folder == run.bundle and run.description.is_file() else None
+
+
+def read_membership(run: RunFolder) -> dict[str, str]:
+    """Which split each picture of a run was in: name -> train, val or test.
+
+    Raises CheckpointError when the record is missing or damaged.
+    """
+    try:
+        value = json.loads(run.split.read_text(encoding="utf-8"))
+        return {name: split for split, names in value.items() for name in names}
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{run.split}: the record of the split cannot be read ({error})") from error
 
 
 def new_run_folder(out: Path | None, model: str, data: str) -> RunFolder:
-    """A folder for a new run: `out`, or runs/MODEL-DATA-TIME. Raises UsageError when something is there already."""
+    """A folder for a new run: `out`, or runs/MODEL-DATA-TIME; nothing is written yet.
+
+    Raises UsageError when something is there already, or when a file stands where a folder is needed.
+    """
     if out is None:
         time = datetime.now().strftime("%Y%m%d-%H%M%S")
-        stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(data).resolve().stem or "data")
+        stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in Path(data).resolve().stem or "data")[:60]
         out = ROOT / f"{model}-{stem}-{time}"
         while out.exists():
             out = out.with_name(out.name + "b")
-    if out.is_file():
-        raise UsageError(f"{out}: is a file; a run needs a folder. Name another with --out")
-    if out.is_dir() and any(out.iterdir()):
+    try:
+        file = next((place for place in (out, *out.parents) if place.exists() and not place.is_dir()), None)
+        taken = out.is_dir() and any(out.iterdir())
+    except OSError as error:  # a name that is too long, a folder that may not be read
+        raise UsageError(f"{out}: cannot be used ({error.strerror or error}). Name another with --out") from error
+    if file is not None:
+        raise UsageError(f"{file}: is a file; a run needs a folder. Name another with --out")
+    if taken:
         raise UsageError(f"{out}: is not empty. Name another folder with --out, or go on with --resume {out}")
     return RunFolder(out)
 
@@ -118,42 +148,34 @@ class RunSummary:
     megabytes: float
 
 
-def list_runs(root: Path = ROOT) -> tuple[RunSummary, ...]:
-    """The runs directly under `root`, newest first; folders that are no runs are passed over."""
+def list_runs(root: str | Path = ROOT) -> tuple[RunSummary, ...]:
+    """The runs directly under `root`, newest first; folders that are no runs, or damaged ones, are passed over.
+
+    Raises UsageError when `root` cannot be listed; one that is not there has no runs.
+    """
+    root = Path(root)
     if not root.is_dir():
         return ()
-    summaries = []
-    for folder in sorted(root.iterdir()):
-        run = RunFolder(folder)
-        if not run.description.is_file():
-            continue
-        try:
-            description = run.read()
-        except CheckpointError:
-            continue
-        score, score_name = _score(run)
-        summaries.append(
-            RunSummary(
-                name=folder.name,
-                path=folder,
-                state=str(description["state"]),
-                started=str(description["started"]),
-                model=str(description["plan"].get("model", "")),
-                data=str(description["plan"].get("data", "")),
-                score=score,
-                score_name=score_name,
-                megabytes=sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6,
-            )
-        )
+    try:
+        folders = sorted(root.iterdir())
+    except OSError as error:
+        raise UsageError(f"{root}: cannot be listed ({error.strerror or error})") from error
+    summaries = [summary for folder in folders if (summary := _summary(RunFolder(folder))) is not None]
     return tuple(sorted(summaries, key=lambda summary: summary.started, reverse=True))
 
 
-def delete_run(name: str, root: Path = ROOT) -> RunSummary:
-    """Remove a run's folder for good. Raises UsageError unless `name` is one of `list_runs(root)`."""
+def delete_run(name: str, root: str | Path = ROOT) -> RunSummary:
+    """Remove a run's folder for good; returns what it was.
+
+    Raises UsageError unless `name` is one of `list_runs(root)`, SaveError when some of it could not be removed.
+    """
     runs = {summary.name: summary for summary in list_runs(root)}
     if name not in runs:
         raise UsageError(f"{root}: has no run {name!r}.{did_you_mean(name, runs)} `convatlas runs` lists them")
-    shutil.rmtree(runs[name].path)
+    try:
+        shutil.rmtree(runs[name].path)
+    except OSError as error:
+        raise SaveError(f"{runs[name].path}: could not be deleted ({error.strerror or error})") from error
     return runs[name]
 
 
@@ -162,9 +184,44 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def _check_description(description: object) -> None:
+    """Raise ValueError that names the first field of run.json which is not what readers rely on."""
+    if not isinstance(description, dict):
+        raise ValueError("expected an object")
+    plan = description.get("plan")
+    if not isinstance(plan, dict):
+        raise ValueError('expected an object "plan"')
+    for fields, names in ((description, ("state", "started")), (plan, ("model", "data"))):
+        for name in names:
+            if not isinstance(fields.get(name), str):
+                raise ValueError(f'expected a text "{name}"')
+
+
+def _summary(run: RunFolder) -> RunSummary | None:
+    """What is listed of a run; None for what is none, or can no longer be read."""
+    try:
+        description = run.read()
+        megabytes = sum(file.stat().st_size for file in run.path.rglob("*") if file.is_file()) / 1e6
+    except (CheckpointError, OSError):  # a file may go while it is looked at
+        return None
+    score, score_name = _score(run)
+    return RunSummary(
+        name=run.path.name,
+        path=run.path,
+        state=description["state"],
+        started=description["started"],
+        model=description["plan"]["model"],
+        data=description["plan"]["data"],
+        score=score,
+        score_name=score_name,
+        megabytes=megabytes,
+    )
+
+
 def _score(run: RunFolder) -> tuple[float | None, str]:
     try:
         metrics = json.loads(run.metrics.read_text(encoding="utf-8"))
-        return float(metrics["score"]), str(metrics["score_name"])
-    except (OSError, ValueError, KeyError, TypeError):
+        score, name = float(metrics["score"]), str(metrics["score_name"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None, ""
+    return (score, name) if math.isfinite(score) else (None, "")

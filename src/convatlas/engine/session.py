@@ -2,13 +2,12 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -17,18 +16,20 @@ from torch.utils.data import DataLoader
 from convatlas.data.loader import Batch, Pictures, Readable, make_loader
 from convatlas.engine.checkpoint import Checkpoint
 from convatlas.engine.deploy import Deployed
+from convatlas.engine.device import make_accelerator
 from convatlas.engine.logs import read_rows
 from convatlas.engine.optimizer import make_optimizer, make_schedule
 from convatlas.engine.plan import Plan
 from convatlas.engine.step import TrainStep
-from convatlas.errors import CheckpointError, UsageError
+from convatlas.errors import CheckpointError
 from convatlas.layers.normalize import Normalize
 from convatlas.models import create_model
 from convatlas.tasks.family import decode_for
 from convatlas.tasks.task import Task
 from convatlas.types import EpochRow, best_epoch
 
-MIXED_PRECISION = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
+Tensors = tuple[Tensor, ...] | list[Tensor]
+Averaging = Callable[[Tensors, Tensors, Tensor | int], None]
 
 
 @dataclass
@@ -134,8 +135,7 @@ def start_session(
     )
     average = None
     if recipe.ema_decay:
-        averaging = get_ema_multi_avg_fn(recipe.ema_decay)  # type: ignore[no-untyped-call]
-        average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
+        average = AveragedModel(network, multi_avg_fn=_moving_average(recipe.ema_decay), use_buffers=True)
         if checkpoint is not None and checkpoint.average is not None:
             load_state(average, checkpoint.average)
     if accelerator.scaler is not None and progress.scaler:
@@ -157,25 +157,6 @@ def start_session(
     )
 
 
-def make_accelerator(device: str, precision: str, accumulate: int = 1) -> Accelerator:
-    """Hugging Face Accelerate's view of the machine. Raises UsageError for a device or precision that is not there."""
-    if device not in ("auto", "cpu", "cuda", "mps"):
-        raise UsageError(f"unknown device {device!r}: there is auto, cpu, cuda, mps")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("device cuda: torch sees no CUDA device here; `convatlas doctor` tells more")
-    if device == "mps" and not torch.backends.mps.is_available():
-        raise UsageError("device mps: torch sees no Apple GPU here; `convatlas doctor` tells more")
-    on_cpu = device == "cpu" or not (torch.cuda.is_available() or torch.backends.mps.is_available())
-    if precision == "float16" and on_cpu:
-        raise UsageError("precision float16 needs a GPU; on the CPU use bfloat16 or float32")
-    # Accelerate keeps these for the whole process; a second run in it may ask for other values.
-    AcceleratorState._reset_state()
-    GradientState._reset_state()
-    return Accelerator(
-        cpu=device == "cpu", mixed_precision=MIXED_PRECISION[precision], gradient_accumulation_steps=accumulate
-    )
-
-
 def plan_statistics(plan: Plan) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of the plan's channels, which it decided from the recipe or the data."""
     assert plan.recipe.mean is not None and plan.recipe.std is not None, "a plan decides them before a run starts"
@@ -188,6 +169,19 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor]) -> None:
         network.load_state_dict(dict(state))
     except RuntimeError as error:
         raise CheckpointError(f"the checkpoint does not fit the network of its plan: {error}") from error
+
+
+def _moving_average(decay: float) -> Averaging:
+    """torch's exponential moving average, with a decay that grows up to `decay`: (1 + n) / (10 + n) after n updates.
+
+    A short run would otherwise end with an average of its first, untrained weights.
+    """
+
+    def update(average: Tensors, current: Tensors, updates: Tensor | int) -> None:
+        reached = min(decay, (1 + int(updates)) / (10 + int(updates)))
+        get_ema_multi_avg_fn(reached)(average, current, updates)  # type: ignore[no-untyped-call]
+
+    return update
 
 
 def _train_loader(plan: Plan, train: Readable, shuffling: torch.Generator) -> DataLoader[Batch]:

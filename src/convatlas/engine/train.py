@@ -3,38 +3,28 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from convatlas.data.loader import Batch, Readable
+from convatlas.data.loader import Batch, Readable, batches
 from convatlas.engine.checkpoint import load_checkpoint, save_checkpoint
 from convatlas.engine.deploy import Deployed
 from convatlas.engine.evaluate import answer_all
 from convatlas.engine.logs import TensorBoard, write_csv
+from convatlas.engine.observer import Observer
 from convatlas.engine.plan import Plan
 from convatlas.engine.run import RunFolder
-from convatlas.engine.seeding import prepare_torch, seed_all
+from convatlas.engine.seeding import epoch_seed, prepare_torch, seed_all
 from convatlas.engine.session import Session, load_state, plan_statistics, start_session
 from convatlas.errors import TrainingError
 from convatlas.layers.normalize import Normalize
-from convatlas.metrics.summary import ClassifySummary, MultilabelSummary
+from convatlas.metrics.summary import Summary
 from convatlas.models import create_model
 from convatlas.tasks.family import decode_for
 from convatlas.tasks.task import Task
 from convatlas.types import EpochRow
-
-
-class Observer(Protocol):
-    """Who watches a run: a progress bar, a notebook."""
-
-    def batch_done(self, epoch: int, batch: int, batches: int, images: int) -> None:
-        """After each batch; counts start at 1. images: trained on in this epoch so far."""
-
-    def epoch_done(self, row: EpochRow, *, best: bool) -> None:
-        """After each epoch's validation."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +46,7 @@ def train_network(
     *,
     resume: bool = False,
     tensorboard: bool = False,
-    observer: Observer | None = None,
+    observer: Observer,
 ) -> Trained:
     """Train by the plan; the last and the best checkpoint and the log are in the run's folder after each epoch.
 
@@ -76,7 +66,13 @@ def train_network(
         epoch = progress.epochs + 1
         learning_rate = session.learning_rate
         started = time.perf_counter()
-        train_loss, images = _train_epoch(session, epoch, recipe.seed, recipe.clip_norm, train, run, observer)
+        try:
+            train_loss, images = _train_epoch(session, epoch, recipe.seed, recipe.clip_norm, train, run, observer)
+        except torch.OutOfMemoryError as error:
+            raise TrainingError(
+                f"a batch of {recipe.batch_size} does not fit into the memory of {session.accelerator.device}: use a "
+                f"smaller batch_size, and accumulate for as many pictures a step. The last checkpoint is in {run.last}"
+            ) from error
         seconds = time.perf_counter() - started
         summary = _validate(session, task, val, run)
         row = EpochRow(
@@ -92,8 +88,7 @@ def train_network(
         _save(session, run, best=best)
         if board is not None:
             board.add(row)
-        if observer is not None:
-            observer.epoch_done(row, best=best)
+        observer.epoch_done(row, best=best)
 
     if board is not None:
         board.close()
@@ -113,15 +108,15 @@ def _train_epoch(
     clip_norm: float | None,
     train: Readable,
     run: RunFolder,
-    observer: Observer | None,
+    observer: Observer,
 ) -> tuple[float, int]:
     """One pass over the training pictures -> the mean loss and the number of pictures."""
     accelerator, progress = session.accelerator, session.progress
     seed_all(seed, epoch)
-    session.shuffling.manual_seed(seed * 1_000_003 + epoch)
+    session.shuffling.manual_seed(epoch_seed(seed, epoch))
     session.step.train()
     images, total = 0, torch.zeros((), device=accelerator.device)
-    for number, batch in enumerate(session.train_loader, start=1):
+    for number, batch in enumerate(batches(session.train_loader), start=1):
         with accelerator.accumulate(session.step):
             losses = session.step(batch.pixels, batch.labels)
             loss = torch.stack([value.mean() for value in losses.values()]).sum()
@@ -139,12 +134,11 @@ def _train_epoch(
                     session.average.update_parameters(session.network)
         images += len(batch.places)
         total += loss.detach() * len(batch.places)
-        if observer is not None:
-            observer.batch_done(epoch, number, len(session.train_loader), images * accelerator.num_processes)
+        observer.batch_done(epoch, number, len(session.train_loader), images * accelerator.num_processes)
     return float(total) / images, images * accelerator.num_processes
 
 
-def _validate(session: Session, task: Task, val: Readable, run: RunFolder) -> ClassifySummary | MultilabelSummary:
+def _validate(session: Session, task: Task, val: Readable, run: RunFolder) -> Summary:
     answers = answer_all(session.judged, session.val_loader, session.accelerator)
     names = [val.pictures.names[place] for place in answers.places]
     bad = np.flatnonzero(~np.isfinite(answers.logits).all(axis=1))
@@ -162,9 +156,9 @@ def _save(session: Session, run: RunFolder, *, best: bool) -> None:
     if not session.accelerator.is_main_process:
         return
     checkpoint = session.checkpoint()
-    save_checkpoint(run.last, checkpoint)
-    if best:
+    if best:  # first: a run that is killed between the two repeats the epoch, and finds the same again
         save_checkpoint(run.best, checkpoint)
+    save_checkpoint(run.last, checkpoint)
     write_csv(run.log, session.progress.history)
 
 
@@ -190,6 +184,9 @@ def _not_finite(
         if bad:
             names = [train.pictures.names[place] for place in bad]
             parts.append(f"{name} of {len(bad)} of {len(values)} pictures ({_some(names)})")
+    if not parts:
+        places = batch.places.tolist()
+        parts.append(f"the mean over the batch ({_some([train.pictures.names[place] for place in places])})")
     return TrainingError(
         f"the loss is not finite at step {session.progress.steps + 1} (epoch {epoch}), learning rate "
         f"{session.learning_rate:.3g}: {'; '.join(parts)}. A lower lr or clip_norm may help. "

@@ -189,6 +189,9 @@ class MultilabelSummary:
         return {"task": "multilabel", **asdict(self)}
 
 
+Summary = ClassifySummary | MultilabelSummary
+
+
 def summarise_multilabel(
     logits: ArrayLike,
     targets: ArrayLike,

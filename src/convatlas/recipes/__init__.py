@@ -1,5 +1,8 @@
 """Named recipes, and which one a run starts from."""
 
+from pathlib import Path
+
+from convatlas.data.idx import has_idx_files
 from convatlas.errors import UsageError, did_you_mean
 from convatlas.recipes.handwriting import handwriting, handwriting_rbf
 from convatlas.recipes.photographs import photographs
@@ -21,4 +24,6 @@ def recipe_for(model: str, data: str) -> tuple[str, str]:
         return "handwriting_rbf", "the network of the 1998 paper"
     if data == "digits":
         return "handwriting", "the data are handwritten digits"
+    if has_idx_files(Path(data)):
+        return "handwriting", "IDX files hold small grey pictures, which a mirror may turn into something else"
     return "photographs", "the usual one for pictures"

@@ -1,6 +1,7 @@
 """A recipe: everything that decides how a network is trained, beside the network and the data. Frozen and checked."""
 
 import dataclasses
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -118,7 +119,7 @@ _SMALLEST = {
     **dict.fromkeys(("workers", "seed", "momentum", "weight_decay", "warmup_epochs", "step_factor", "ema_decay"), 0),
     **dict.fromkeys(("label_smoothing", "rotate", "translate", "scale", "shear", "elastic", "mixup", "cutmix"), 0),
 }
-_BELOW = {"momentum": 1, "label_smoothing": 1, "ema_decay": 1, "translate": 1, "shear": 90}
+_BELOW = {"seed": 2**32, "momentum": 1, "label_smoothing": 1, "ema_decay": 1, "translate": 1, "shear": 90}
 
 
 def parse_changes(assignments: typing.Sequence[str]) -> dict[str, object]:
@@ -171,13 +172,17 @@ def _check_type(name: str, value: object, kind: object) -> None:
             return
         if typing.get_origin(each) is Literal and value in typing.get_args(each):
             return
-        if typing.get_origin(each) is tuple and isinstance(value, tuple) and all(isinstance(v, float) for v in value):
+        if typing.get_origin(each) is tuple and isinstance(value, tuple) and all(_is_finite(part) for part in value):
             return
         if each in (int, float, bool, str) and type(value) is each:
-            if each is float and not -1e300 < typing.cast(float, value) < 1e300:
+            if each is float and not _is_finite(value):
                 continue
             return
     raise UsageError(f"recipe field {name} must be {_describe(kind)}, not {value!r}")
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _describe(kind: object) -> str:

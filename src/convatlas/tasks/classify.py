@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convatlas.metrics.calibration import fit_temperature
-from convatlas.metrics.summary import ClassifySummary, MultilabelSummary, summarise_classification
+from convatlas.metrics.summary import ClassifySummary, Summary, summarise_classification
 from convatlas.tasks.family import Decode, Losses
 
 
@@ -60,7 +60,7 @@ class Classify:
             logits, labels, classes=self.classes, names=names, split=split, temperature=temperature
         )
 
-    def score(self, summary: ClassifySummary | MultilabelSummary) -> float:
+    def score(self, summary: Summary) -> float:
         """Top-1 accuracy."""
         assert isinstance(summary, ClassifySummary)
         return summary.top1

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convatlas.metrics.multilabel import fit_temperature_binary
-from convatlas.metrics.summary import ClassifySummary, MultilabelSummary, summarise_multilabel
+from convatlas.metrics.summary import MultilabelSummary, Summary, summarise_multilabel
 from convatlas.tasks.family import Decode
 
 
@@ -61,7 +61,7 @@ class Multilabel:
             threshold=self.threshold,
         )
 
-    def score(self, summary: ClassifySummary | MultilabelSummary) -> float:
+    def score(self, summary: Summary) -> float:
         """Mean average precision; 0 when no picture has a label, for then there is nothing to find."""
         assert isinstance(summary, MultilabelSummary)
         return summary.mean_ap or 0.0

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convatlas.metrics.summary import ClassifySummary, MultilabelSummary
+from convatlas.metrics.summary import Summary
 
 
 class Task(Protocol):
@@ -44,8 +44,8 @@ class Task(Protocol):
         names: Sequence[str],
         split: str,
         temperature: float,
-    ) -> ClassifySummary | MultilabelSummary:
+    ) -> Summary:
         """Every measure of one set of pictures."""
 
-    def score(self, summary: ClassifySummary | MultilabelSummary) -> float:
+    def score(self, summary: Summary) -> float:
         """The one number, 0..1, by which the best checkpoint is chosen."""

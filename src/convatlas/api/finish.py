@@ -1,0 +1,175 @@
+"""What follows the training: measure, write the bundle, export and check it, write metrics and report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from convatlas.api.report import write_run_report
+from convatlas.data.loader import Pictures, Readable, make_loader
+from convatlas.engine.bundle import Bundle, Parity, write_bundle
+from convatlas.engine.device import make_accelerator
+from convatlas.engine.evaluate import Answers, answer_all
+from convatlas.engine.export import export_onnx
+from convatlas.engine.plan import Plan
+from convatlas.engine.run import RunFolder
+from convatlas.engine.session import plan_statistics
+from convatlas.engine.train import Trained
+from convatlas.engine.versions import versions
+from convatlas.errors import ExportError, MissingExtra
+from convatlas.files import write_json
+from convatlas.metrics.summary import Summary
+from convatlas.tasks.task import Task
+from convatlas.types import Failure
+
+PARITY_PICTURES = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """A finished run. test is None when the data has no test pictures; parity is None when it was not exported.
+
+    training_seconds: of the training steps alone, without reading, validation, export and report.
+    """
+
+    path: Path
+    plan: Plan
+    val: Summary
+    test: Summary | None
+    best_epoch: int
+    epochs: int
+    training_seconds: float
+    skipped: tuple[Failure, ...]
+    parity: Parity | None
+    notes: tuple[str, ...]
+
+
+def finish(
+    plan: Plan,
+    task: Task,
+    trained: Trained,
+    readable: Mapping[str, Readable],
+    run: RunFolder,
+    *,
+    started: str,
+    how: str,
+    warnings: Sequence[str],
+    export: bool,
+) -> TrainResult:
+    """Measure the trained network on validation and test pictures and write what a run leaves behind."""
+    answers = {name: _answers(plan, trained, readable[name]) for name in ("val", "test") if name in readable}
+    temperature = task.fit_temperature(answers["val"].logits, answers["val"].labels)
+    summaries: dict[str, Summary] = {
+        name: task.summarise(
+            part.logits,
+            part.labels,
+            names=[readable[name].pictures.names[place] for place in part.places],
+            split=name,
+            temperature=temperature,
+        )
+        for name, part in answers.items()
+    }
+    judged = "test" if "test" in summaries else "val"
+    write_bundle(run.bundle, _bundle(plan, task, trained, summaries, temperature, started), _tensors(trained))
+    notes = list(warnings)
+    if trained.stopped_early:
+        notes.append(f"stopped after {len(trained.history)} epochs: the score did not improve any more")
+    parity = None
+    if export:
+        try:
+            parity = _export(run, readable[judged], f"{Path(plan.data).name} {judged}")
+        except (MissingExtra, ExportError) as error:
+            notes.append(f"not exported: {error}")  # the trained model is there all the same
+
+    seconds = sum(row.seconds for row in trained.history)
+    write_json(
+        run.metrics,
+        {
+            "score": task.score(summaries[judged]),
+            "score_name": task.score_name,
+            "score_of": judged,
+            "best_epoch": trained.best_epoch,
+            "epochs": len(trained.history),
+            "training_seconds": round(seconds, 3),
+            **{name: summary.to_dict() for name, summary in summaries.items()},
+        },
+    )
+    skipped = tuple(failure for part in readable.values() for failure in part.failures)
+    write_run_report(
+        run.report,
+        plan,
+        run=str(run.path),
+        score_name=task.score_name,
+        history=trained.history,
+        best_epoch=trained.best_epoch,
+        summary=summaries[judged],
+        pictures=readable[judged].pictures,
+        parameters=sum(parameter.numel() for parameter in trained.deployed.network.parameters()),
+        how=how,
+        skipped=skipped,
+        notes=notes,
+        versions=versions(),
+    )
+    return TrainResult(
+        path=run.path,
+        plan=plan,
+        val=summaries["val"],
+        test=summaries.get("test"),
+        best_epoch=trained.best_epoch,
+        epochs=len(trained.history),
+        training_seconds=seconds,
+        skipped=skipped,
+        parity=parity,
+        notes=tuple(notes),
+    )
+
+
+def _answers(plan: Plan, trained: Trained, readable: Readable) -> Answers:
+    dataset = Pictures(readable.pictures, plan.preprocess, kept=readable.kept)
+    device = make_accelerator(plan.device, "float32").device
+    answers = answer_all(trained.deployed.to(device), make_loader(dataset, batch_size=64, shuffle=False, workers=0))
+    trained.deployed.to("cpu")
+    return answers
+
+
+def _tensors(trained: Trained) -> dict[str, NDArray[np.generic]]:
+    return {name: tensor.numpy() for name, tensor in trained.deployed.network.state_dict().items()}
+
+
+def _bundle(
+    plan: Plan, task: Task, trained: Trained, summaries: Mapping[str, Summary], temperature: float, started: str
+) -> Bundle:
+    mean, std = plan_statistics(plan)
+    return Bundle(
+        task=plan.task,
+        model=plan.model,
+        changes=plan.changes,
+        classes=plan.classes,
+        preprocess=plan.preprocess,
+        mean=mean,
+        std=std,
+        temperature=temperature,
+        metrics={
+            name: {task.score_name: task.score(summary), "pictures": summary.pictures, "loss": summary.loss}
+            for name, summary in summaries.items()
+        },
+        provenance={
+            # The name alone: a bundle goes to others, and the path is nobody's business but the run's.
+            "data": Path(plan.data).name,
+            "recipe": plan.recipe_name,
+            "seed": plan.recipe.seed,
+            "best_epoch": trained.best_epoch,
+            "weights": "trained from scratch",
+            "created": started,
+        },
+        versions=versions(),
+    )
+
+
+def _export(run: RunFolder, readable: Readable, data: str) -> Parity:
+    """Export, and check on real pictures, evenly over the set."""
+    count = min(PARITY_PICTURES, len(readable.pictures))
+    chosen = np.linspace(0, len(readable.pictures) - 1, count).round().astype(int)
+    return export_onnx(run.bundle, readable.pixels(chosen.tolist()), data)

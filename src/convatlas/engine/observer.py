@@ -1,0 +1,26 @@
+"""Who watches a run: a progress bar, a notebook, nobody."""
+
+from typing import TYPE_CHECKING
+
+from convatlas.types import EpochRow
+
+if TYPE_CHECKING:
+    from convatlas.data.picture_set import DataSplits
+    from convatlas.engine.plan import Plan
+    from convatlas.engine.run import RunFolder
+
+
+class Observer:
+    """Told what a run does while it does it. Each method does nothing; override those that you want to hear of."""
+
+    def planned(self, plan: "Plan", run: "RunFolder", splits: "DataSplits") -> None:
+        """Once, before the first picture is read."""
+
+    def reading(self, done: int, total: int) -> None:
+        """After each picture that was read before the training, of all its splits together."""
+
+    def batch_done(self, epoch: int, batch: int, batches: int, images: int) -> None:
+        """After each batch; counts start at 1. images: trained on in this epoch so far."""
+
+    def epoch_done(self, row: EpochRow, *, best: bool) -> None:
+        """After each epoch's validation. best: it is the best so far, and its checkpoint was kept."""
