@@ -1,4 +1,4 @@
-"""Writes docs/cli.md, docs/models.md and the README's table of networks from the code: python docs/generate.py.
+"""Writes docs/cli.md, docs/models.md and the README's tables from the code: python docs/generate.py.
 
 `--check` writes nothing and exits 1 when something on disk differs from what the code says.
 """
@@ -53,15 +53,39 @@ def models_table(cards: tuple[Card, ...]) -> str:
         "| --- | ---: | --- | --- | ---: | ---: | --- |",
     ]
     for card in cards:
-        name = f"[`{card.name}`](docs/models.md#{_anchor(card.name)})"
-        cells = [name, card.year, card.task, _shape(card), f"{card.params:,}", f"{card.macs:,}", _cell(card.summary)]
+        cells = [
+            f"[`{card.name}`](#{_anchor(card.name)})",
+            card.year,
+            card.task,
+            _shape(card),
+            f"{card.params:,}",
+            f"{card.macs:,}",
+            _cell(card.summary),
+        ]
+        rows.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(rows) + "\n"
+
+
+def families_table(cards: tuple[Card, ...]) -> str:
+    """One row a family, oldest first; each name leads to its card."""
+    rows = ["| Family | Year | Networks | Parameters | What was new |", "| --- | ---: | --- | ---: | --- |"]
+    for family in dict.fromkeys(card.family for card in cards):
+        members = sorted((card for card in cards if card.family == family), key=lambda card: card.params)
+        smallest, largest = _short(members[0].params), _short(members[-1].params)
+        cells = [
+            f"[{family}]({members[0].url})",
+            min(card.year for card in members),
+            ", ".join(f"[`{card.name}`](docs/models.md#{_anchor(card.name)})" for card in members),
+            smallest if smallest == largest else f"{smallest} to {largest}",
+            _cell(members[0].features[0]),
+        ]
         rows.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(rows) + "\n"
 
 
 def readme(text: str) -> str:
     """The README with its generated parts put anew, each between its two markers."""
-    for name, part in {"models": models_table(list_cards()), "measured": measured_table()}.items():
+    for name, part in {"models": families_table(list_cards()), "measured": measured_table()}.items():
         begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->\n"
         if begin not in text or end not in text:
             raise SystemExit(f"README.md: expected the lines {begin.strip()} and {end.strip()}, with the table between")
@@ -142,6 +166,11 @@ def _shape(card: Card) -> str:
     return "x".join(map(str, card.input))
 
 
+def _short(count: int) -> str:
+    """60,000 -> "60 k", 25,557,032 -> "25.6 M"."""
+    return f"{count / 1e6:.1f} M" if count >= 100_000 else f"{count / 1e3:.0f} k"
+
+
 def _anchor(title: str) -> str:
     return title.lower().replace(" ", "-")
 
@@ -154,7 +183,7 @@ def pages() -> dict[Path, str]:
     """What each generated file should hold."""
     return {
         ROOT / "docs" / "cli.md": cli_page(),
-        ROOT / "docs" / "models.md": models_page().replace("](docs/models.md#", "](#"),
+        ROOT / "docs" / "models.md": models_page(),
         ROOT / "README.md": readme((ROOT / "README.md").read_text(encoding="utf-8")),
     }
 

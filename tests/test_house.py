@@ -157,6 +157,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["models"],
         ["models", "lenet*", "--json"],
         ["runs"],
+        ["weights", "list"],
         ["data", "check", "PICTURES"],
         ["data", "samples", "digits", "--out", "digits", "--count", "3", "--split", "test"],
     ],

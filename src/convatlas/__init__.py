@@ -26,14 +26,18 @@ _HOMES = {
     "diagnose": "convatlas.engine.doctor",
     "evaluate": "convatlas.api.evaluate",
     "export_bundle": "convatlas.engine.export",
+    "fetch_weights": "convatlas.weights.fetch",
     "list_cards": "convatlas.catalog",
     "list_models": "convatlas.catalog",
     "list_runs": "convatlas.engine.run",
+    "list_weights": "convatlas.weights",
+    "load_weights": "convatlas.weights.load",
     "open_data": "convatlas.data.source",
     "plan_training": "convatlas.api.train",
     "predict": "convatlas.api.predict",
     "resume": "convatlas.api.train",
     "train": "convatlas.api.train",
+    "verify_weights": "convatlas.weights.fetch",
     "write_samples": "convatlas.data.samples",
 }
 
@@ -52,14 +56,18 @@ __all__ = [
     "diagnose",
     "evaluate",
     "export_bundle",
+    "fetch_weights",
     "list_cards",
     "list_models",
     "list_runs",
+    "list_weights",
+    "load_weights",
     "open_data",
     "plan_training",
     "predict",
     "resume",
     "train",
+    "verify_weights",
     "write_samples",
 ]
 
@@ -80,6 +88,9 @@ if TYPE_CHECKING:
     from convatlas.models import create_model
     from convatlas.models.contract import capture
     from convatlas.recipes.recipe import Recipe
+    from convatlas.weights import list_weights
+    from convatlas.weights.fetch import fetch_weights, verify_weights
+    from convatlas.weights.load import load_weights
 
 
 def __getattr__(name: str) -> Any:

@@ -43,7 +43,7 @@ def test_models_prints_a_table(run):
 
 
 def test_models_filters_and_prints_json(run):
-    code, out, _ = run("models", "--max-params", "60k", "--year", "1998", "--json")
+    code, out, _ = run("models", "lenet*", "--max-params", "60k", "--year", "1998", "--json")
     (card,) = json.loads(out)
     assert (code, card["name"], card["params"], card["connections"]) == (0, "lenet5", 60_000, 340_908)
     assert "no network meets these conditions" in run("models", "--max-macs", "1k")[1]

@@ -29,7 +29,9 @@ SMALLEST = {
 SIDES = {MODELS[name]: side for name, side in SMALLEST.items()}
 FIXED_SIZE = {"lenet5", "lenet5_modern"}  # a layer as large as its maps: the input's size only
 FIXED_CLASSES = {"lenet5"}  # its classes are the drawings of ten digits
-TOO_LONG_TO_TRACE = {"resnet1202_cifar"}  # 600 blocks that are all alike: minutes
+# Beside the smallest of each design, one larger member is traced, with every kind of block that the smallest lacks.
+# Tracing takes seconds for ten blocks and finds nothing new in the fiftieth of a kind.
+TRACED = {*SMALLEST, "resnet50", "resnet50_paper", "plain18", "resnet56_cifar", "plain20_cifar", "efficientnet_b1"}
 
 NAMES = list_models()
 
@@ -55,14 +57,26 @@ def settled(name: str, **changes: object) -> nn.Module:
     """The network after a look at some pictures, ready to answer.
 
     Where BatchNorm's averages are still 0 and 1, a residual network doubles the variance in each block: 600 overflow.
+    Nothing but BatchNorm is in training: stochastic depth and dropout would give it averages that no answer has.
     """
-    network = create_model(name, **changes)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0
+    network = create_model(name, **changes).eval()
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = 1.0
+        norm.train()
     with torch.no_grad():
-        network(images(name, count=4, channels=changes.get("in_channels")))
+        network(images(name, count=16, channels=changes.get("in_channels")))
     return network.eval()
+
+
+def assert_equal_but_for_rounding(got: torch.Tensor, wanted: torch.Tensor) -> None:
+    """In float64, relative to the largest output.
+
+    Sums in another order differ by about 1e-16 of their terms, and random weights amplify that from block to block:
+    the deepest networks, whose outputs are hundreds, are off by some 1e-12 of the largest; a mistake by 1e-3 or more.
+    """
+    assert got.dtype == wanted.dtype == torch.float64
+    assert (got - wanted).abs().max() <= 1e-9 * wanted.abs().max()
 
 
 def on_meta(name: str) -> nn.Module:
@@ -139,7 +153,7 @@ def test_any_picture_size(name):
 
 @variants()
 def test_every_parameter_gets_a_gradient(name):
-    network = settled(name)  # in training, stochastic depth may leave a block out for every picture of a small batch
+    network = settled(name)  # not in training: stochastic depth may leave a block out for every picture of a batch
     network(images(name)).square().mean().backward()
     without = [key for key, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert without == []
@@ -150,7 +164,7 @@ def test_an_answer_does_not_depend_on_the_rest_of_the_batch(name):
     network = settled(name).double()
     x = images(name, count=3).double()
     with torch.no_grad():
-        torch.testing.assert_close(network(x)[:1], network(x[:1]), rtol=1e-10, atol=1e-10)
+        assert_equal_but_for_rounding(network(x)[:1], network(x[:1]))
 
 
 @variants()
@@ -160,7 +174,7 @@ def test_channels_last_gives_the_same(name):
     with torch.no_grad():
         expected = network(x)
         last = network.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last))
-    torch.testing.assert_close(last, expected, rtol=1e-10, atol=1e-10)
+    assert_equal_but_for_rounding(last, expected)
 
 
 @pytest.mark.parametrize("name", SMALLEST)  # a deeper network of random weights only amplifies the rounding
@@ -174,7 +188,7 @@ def test_bfloat16_autocast_stays_near(name):
     assert (rough - exact).norm() <= 0.4 * exact.norm()
 
 
-@variants(besides=TOO_LONG_TO_TRACE)
+@variants(besides=set(NAMES) - TRACED)
 def test_torch_export_agrees_for_any_batch(name):
     network = settled(name)
     program = torch.export.export(network, (images(name),), dynamic_shapes=({0: torch.export.Dim("N", min=1)},))
@@ -182,7 +196,7 @@ def test_torch_export_agrees_for_any_batch(name):
     torch.testing.assert_close(program.module()(x), network(x))
 
 
-@variants(besides=TOO_LONG_TO_TRACE)
+@variants(besides=set(NAMES) - TRACED)
 def test_compiles_as_one_graph(name):
     torch.compiler.reset()
     network = settled(name)

@@ -280,11 +280,13 @@ def initialise(network: nn.Module) -> None:
     channel; the classifier uniform within 1 / sqrt(K); biases zero.
     """
     for module in network.modules():
+        if not isinstance(module, nn.Conv2d | nn.Linear) or module.weight.is_meta:  # drawing nothing is slow there
+            continue
         if isinstance(module, nn.Conv2d):
             fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels // module.groups
             nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-        elif isinstance(module, nn.Linear):
+        else:
             limit = 1 / math.sqrt(module.out_features)
             nn.init.uniform_(module.weight, -limit, limit)
-        if isinstance(module, nn.Conv2d | nn.Linear) and module.bias is not None:
+        if module.bias is not None:
             nn.init.zeros_(module.bias)

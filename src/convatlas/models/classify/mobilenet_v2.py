@@ -156,7 +156,7 @@ class MobileNetV2(nn.Module):
 
     def _initialise(self) -> None:
         for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.Linear):
+            if isinstance(module, nn.Conv2d | nn.Linear) and not module.weight.is_meta:  # drawing nothing is slow there
                 nn.init.trunc_normal_(module.weight, std=0.09, a=-0.18, b=0.18)
         nn.init.zeros_(self.head.fc.bias)
 
