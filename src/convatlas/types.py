@@ -1,5 +1,6 @@
 """What passes between rooms: frozen records, checked when they are made. NumPy only."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -62,13 +63,30 @@ class EpochRow:
     train_loss: float
     val_loss: float
     val_score: float
+    val_pictures: int
     seconds: float
     images_per_second: float
 
 
 def best_epoch(history: Sequence[EpochRow]) -> EpochRow:
-    """The epoch with the best validation score; of several the one with the smallest validation loss."""
-    return max(history, key=lambda row: (row.val_score, -row.val_loss))
+    """The epoch whose weights are kept: of those within one standard error of the best validation score so far, the one
+    with the smallest validation loss.
+
+    On a few hundred pictures the score alone goes up and down by chance, and would keep a lucky early epoch.
+    """
+    kept, highest = history[0], history[0].val_score
+    for row in history[1:]:
+        highest = max(highest, row.val_score)
+        enough = highest - _standard_error(highest, row.val_pictures)
+        if row.val_score >= enough and (row.val_loss < kept.val_loss or kept.val_score < enough):
+            kept = row
+    return kept
+
+
+def _standard_error(share: float, pictures: int) -> float:
+    """Of a share of so many pictures; with one right and one wrong added, so that it is not 0 at the ends."""
+    smoothed = (share * pictures + 1) / (pictures + 2)
+    return math.sqrt(smoothed * (1 - smoothed) / pictures)
 
 
 def check_pixels(picture: Pixels, name: str = "picture") -> Pixels:

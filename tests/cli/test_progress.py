@@ -55,6 +55,7 @@ def row(epoch: int) -> EpochRow:
         train_loss=0.5,
         val_loss=0.25,
         val_score=0.9,
+        val_pictures=400,
         seconds=2.0,
         images_per_second=1234.5,
     )

@@ -49,7 +49,7 @@ def test_a_given_value_beats_recipe_and_machine(digit_splits):
 
 def test_a_shorter_run_warms_up_in_proportion(digit_splits):
     plan = plan_for(digit_splits, recipe_changes={"epochs": 6})
-    assert plan.recipe.warmup_epochs == pytest.approx(1.0)  # 10 of the recipe's 60
+    assert plan.recipe.warmup_epochs == pytest.approx(0.975)  # 13 of the recipe's 80
     assert plan.origins["warmup_epochs"] == "auto: in proportion to epochs"
     given = plan_for(digit_splits, recipe_changes={"epochs": 6, "warmup_epochs": 2.0})
     assert (given.recipe.warmup_epochs, given.origins["warmup_epochs"]) == (2.0, "you")

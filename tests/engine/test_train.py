@@ -16,11 +16,13 @@ from convatlas.engine.checkpoint import load_checkpoint, save_checkpoint
 from convatlas.engine.observer import Observer
 from convatlas.engine.plan import Plan, make_plan
 from convatlas.engine.run import RunFolder
+from convatlas.engine.session import start_session
 from convatlas.engine.train import Trained, train_network
 from convatlas.errors import CheckpointError, DataError, PictureError, TrainingError, UsageError
 from convatlas.models import create_model
 from convatlas.recipes.recipe import change
 from convatlas.tasks.make import make_task
+from convatlas.types import best_epoch
 
 pytestmark = pytest.mark.row("F-04")
 
@@ -215,6 +217,21 @@ def test_the_moving_average_follows_its_formula(digits, tmp_path):
         torch.testing.assert_close(seen[-1].average[f"module.{name}"], value, rtol=1e-5, atol=1e-7)
 
 
+def test_the_moving_average_leaves_whole_numbers_as_they_are(digits, tmp_path):
+    """LeNet-5 holds the indices of its links in a buffer; an average that rounds would rewire it."""
+    splits = some_digits(digits)
+    changes = {"lr": 0.002, "mean": (0.0784,), "std": (0.7843,), "ema_decay": 0.9, "epochs": 3}
+    plan = planned(splits, "lenet5", **changes)
+    train, val = (read_all(part, plan.preprocess) for part in (splits.train, splits.val))
+    task = make_task(plan.task, plan.model, plan.classes)
+    session = start_session(plan, task, train, val)
+    links = session.network.c3[0].links.clone()
+    for _ in range(50):
+        session.average.update_parameters(session.network)
+    assert torch.equal(session.average.module.c3[0].links, links)
+    assert torch.equal(session.average.module.output.codes, session.network.output.codes)
+
+
 def test_clipping_bounds_the_step(digits, tmp_path):
     splits = some_digits(digits, train=32)
     before = {}
@@ -298,7 +315,7 @@ def test_patience_ends_a_run_that_does_not_improve(digits, tmp_path):
 def test_the_best_checkpoint_is_the_one_that_comes_back(digits, tmp_path):
     splits = some_digits(digits)
     trained = run_plan(planned(splits, lr=0.003, optimizer="adamw", epochs=6), splits, RunFolder(tmp_path))
-    best = max(trained.history, key=lambda row: (row.val_score, -row.val_loss))
+    best = best_epoch(trained.history)
     assert trained.best_epoch == best.epoch
     readable = read_all(splits.val, planned(splits).preprocess)
     logits = trained.deployed(torch.from_numpy(readable.kept))

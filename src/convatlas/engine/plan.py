@@ -41,8 +41,8 @@ class Plan:
     recipe_name: str
     recipe: Recipe
     device: str
-    val: float
-    test: float
+    val: float | None  # the part of each class held out; None when the source comes in parts of its own
+    test: float | None
     origins: Mapping[str, str]
 
     def settings(self) -> dict[str, object]:
@@ -117,10 +117,11 @@ def make_plan(
         preprocess=preprocess,
     )
     check_device(device, resolved.precision)
+    (val, val_origin), (test, test_origin) = _held_out("val", val, splits), _held_out("test", test, splits)
     origins = {
         "data": "you",
-        "val": _part_origin("val", val, splits),
-        "test": _part_origin("test", test, splits),
+        "val": val_origin,
+        "test": test_origin,
         "task": "auto: from the labels",
         "classes": "the data",
         "model": model_origin,
@@ -137,8 +138,8 @@ def make_plan(
         recipe_name=name,
         recipe=resolved,
         device=device,
-        val=HELD_OUT if val is None else val,
-        test=HELD_OUT if test is None else test,
+        val=val,
+        test=test,
         origins=origins | changes_origins | preprocess_origins | recipe_origins,
     )
 
@@ -150,10 +151,11 @@ def _check_task(model: str, splits: DataSplits) -> None:
         )
 
 
-def _part_origin(part: Split, value: float | None, splits: DataSplits) -> str:
+def _held_out(part: Split, value: float | None, splits: DataSplits) -> tuple[float | None, str]:
+    """The part of each class that was held out, and who decided it."""
     if part in splits.given or (part == "test" and splits.given):
-        return "the source"
-    return "default" if value is None else "you"
+        return None, "the source"
+    return (HELD_OUT, "default") if value is None else (value, "you")
 
 
 def sample_pictures(pictures: PictureSet, count: int = SAMPLE) -> list[Pixels]:

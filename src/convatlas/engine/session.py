@@ -178,6 +178,10 @@ def _moving_average(decay: float) -> Averaging:
     """
 
     def update(average: Tensors, current: Tensors, updates: Tensor | int) -> None:
+        if not average[0].is_floating_point():  # a count, an index: torch would average and cut off what is behind 0
+            for kept, new in zip(average, current, strict=True):
+                kept.copy_(new)
+            return
         reached = min(decay, (1 + int(updates)) / (10 + int(updates)))
         get_ema_multi_avg_fn(reached)(average, current, updates)  # type: ignore[no-untyped-call]
 

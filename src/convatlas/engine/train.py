@@ -81,6 +81,7 @@ def train_network(
             train_loss=train_loss,
             val_loss=summary.loss,
             val_score=task.score(summary),
+            val_pictures=summary.pictures,
             seconds=seconds,
             images_per_second=images / seconds,
         )
