@@ -61,10 +61,10 @@ clean: ## Remove the environment, caches and what the demo wrote
 
 # --- The environment. A stamp is older than pyproject.toml or constraints.txt when they have changed: then install again.
 
-# $(call install,EXTRA): once more after a pause when the network hiccups.
-install = $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[$(1)]' || \
+# $(call install,EXTRA): once more after a pause when the network hiccups. Compiled now, so that the first start is quick.
+install = $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[$(1)]' || \
 	{ echo "The installation failed; trying once more."; sleep 5; \
-	  $(BIN)/uv pip install --python $(BIN)/python -c constraints.txt -e '.[$(1)]'; }
+	  $(BIN)/uv pip install --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[$(1)]'; }
 
 $(VENV)/.installed-all: pyproject.toml constraints.txt | $(VENV)/.created
 	$(call install,all)

@@ -176,17 +176,30 @@ def test_a_dry_run_shows_each_setting_with_its_origin(run, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos"]
 
 
+@pytest.fixture
+def interrupts():
+    """A job in the background of a script starts with SIGINT ignored, and so would every process that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interrupts")
 def test_ctrl_c_keeps_the_checkpoint_and_ends_with_130(tmp_path):
     picture_folder(tmp_path / "photos", count=10)
     command = [sys.executable, "-m", "convatlas", "train", "photos", "--out", "run", "--epochs", "100000"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     folder = RunFolder(tmp_path / "run")
     deadline = time.monotonic() + 120
-    while not (folder.log.exists() and len(folder.log.read_text(encoding="utf-8").splitlines()) > 2):
-        assert process.poll() is None and time.monotonic() < deadline, process.communicate()
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        while not (folder.log.exists() and len(folder.log.read_text(encoding="utf-8").splitlines()) > 2):
+            assert process.poll() is None and time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == 130
     assert "stopped; go on with: convatlas train --resume run" in err
     assert "Traceback" not in err and out == ""

@@ -73,10 +73,13 @@ def test_shear_moves_columns_in_proportion_to_their_height(monkeypatch):
 
 def test_elastic_displacement_has_the_length_that_it_says():
     torch.manual_seed(0)
-    field = Distortion(elastic=1.5)._displacement(torch.zeros(200, 1, 28, 28))
-    pixels = field * 28 / 2
-    assert float(pixels.square().mean().sqrt()) == pytest.approx(1.5, rel=1e-4)
-    neighbours = (pixels[:, :, 1:] - pixels[:, :, :-1]).square().mean().sqrt()
+    ramp = torch.linspace(0, 1, 48).expand(200, 1, 32, 48)  # wider than high: the units of x and y differ
+    moved = (Distortion(elastic=1.5)(ramp) - ramp)[:, 0, :, 8:-8] * 47  # in pixels, away from the repeated border
+    assert float(moved.square().mean().sqrt()) == pytest.approx(1.5, rel=0.05)
+    turned = ramp.transpose(2, 3)
+    moved = (Distortion(elastic=1.5)(turned) - turned)[:, 0, 8:-8] * 47
+    assert float(moved.square().mean().sqrt()) == pytest.approx(1.5, rel=0.05)
+    neighbours = (moved[:, :, 1:] - moved[:, :, :-1]).square().mean().sqrt()
     assert float(neighbours) < 0.6, "neighbouring pixels move together"
 
 

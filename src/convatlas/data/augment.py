@@ -1,5 +1,6 @@
 """Random changes of a batch of pictures, on whichever device it is. Each picture gets its own; torch's seed decides."""
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -26,9 +27,14 @@ class Distortion:
         """Floats (N, C, H, W) -> the same shape. What comes in from outside repeats the border."""
         if not self:
             return images
-        grid = F.affine_grid(self._affine(len(images)).to(images), list(images.shape), align_corners=False)
+        count, _, height, width = images.shape
+        # Each coordinate of where a pixel is read is a sum of few functions of the place: one product for all pictures.
+        parts, functions = self._affine(count).to(images), _positions(height, width).to(images)
         if self.elastic:
-            grid = grid + self._displacement(images)
+            knots = _knots(height, width).to(images)
+            parts = torch.cat([parts, self._bends(count, knots) * knots.new_tensor([[2 / width], [2 / height]])], dim=2)
+            functions = torch.cat([functions, knots])
+        grid = (parts.flatten(0, 1) @ functions).view(count, 2, height, width).permute(0, 2, 3, 1)
         return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
     def _affine(self, count: int) -> Tensor:
@@ -44,13 +50,27 @@ class Distortion:
         shift = 2 * self.translate * torch.stack([_uniform(count), _uniform(count)], dim=1)
         return torch.stack([first, second, shift], dim=2)
 
-    def _displacement(self, images: Tensor) -> Tensor:
-        """A smooth random field (N, H, W, 2) in grid units, of root mean square `elastic` pixels in each direction."""
-        height, width = images.shape[2:]
-        coarse = torch.randn(len(images), 2, 5, 5).to(images)  # a knot each fifth of the picture, as a pen bends
-        field = F.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=True)
-        field = field / field.square().mean(dim=(1, 2, 3), keepdim=True).sqrt() * self.elastic
-        return field.permute(0, 2, 3, 1) * field.new_tensor([2 / width, 2 / height])
+    def _bends(self, count: int, knots: Tensor) -> Tensor:
+        """Heights of the knots (N, 2, K) of smooth random fields: root mean square `elastic` pixels each way."""
+        heights = torch.randn(count, 2, len(knots)).to(knots)
+        overlap = knots @ knots.T / knots.shape[1]  # the mean square of the field is a quadratic form of the heights
+        mean_square = (heights @ overlap * heights).sum(dim=(1, 2), keepdim=True) / 2
+        return heights * self.elastic / mean_square.sqrt()
+
+
+@functools.lru_cache(maxsize=8)
+def _positions(height: int, width: int) -> Tensor:
+    """(3, H * W): x and y of each pixel's centre, -1..1 from edge to edge, and 1 for the shift."""
+    x = (2 * torch.arange(width) + 1) / width - 1
+    y = (2 * torch.arange(height) + 1) / height - 1
+    return torch.stack([x.repeat(height), y.repeat_interleave(width), torch.ones(height * width)])
+
+
+@functools.lru_cache(maxsize=8)
+def _knots(height: int, width: int, across: int = 5) -> Tensor:
+    """(K, H * W): what a displacement of 1 at each of `across` x `across` knots adds at each pixel, bicubic."""
+    each = torch.eye(across * across).view(-1, 1, across, across)
+    return F.interpolate(each, size=(height, width), mode="bicubic", align_corners=True).flatten(1)
 
 
 def _uniform(count: int) -> Tensor:
