@@ -39,7 +39,7 @@ lenet5_modern  1998  classify      61,706  416,520  1x32x32  the same layer size
 
 
 def test_models_prints_a_table(run):
-    assert run("models", "lenet") == (0, GOLDEN_MODELS, "")
+    assert run("models", "lenet5") == (0, GOLDEN_MODELS, "")
 
 
 def test_models_filters_and_prints_json(run):

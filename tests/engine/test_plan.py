@@ -7,7 +7,7 @@ import pytest
 
 from convatlas.data.picture_set import DataSplits, PictureSet
 from convatlas.data.source import open_data
-from convatlas.engine.plan import Plan, channel_statistics, make_plan
+from convatlas.engine.plan import Plan, Wishes, channel_statistics, make_plan
 from convatlas.errors import DataError, UsageError
 
 pytestmark = pytest.mark.row("F-04")
@@ -19,7 +19,7 @@ def digit_splits() -> DataSplits:
 
 
 def plan_for(splits, model="lenet5_modern", **options) -> Plan:
-    return make_plan(splits, model, **{"val": 0.15, "test": 0.15, **options})
+    return make_plan(splits, Wishes(**{"model": model, "val": 0.15, "test": 0.15, **options}))
 
 
 def test_digits_are_framed_in_grey_by_the_handwriting_recipe(digit_splits):
@@ -34,32 +34,32 @@ def test_digits_are_framed_in_grey_by_the_handwriting_recipe(digit_splits):
 
 
 def test_every_setting_has_an_origin(digit_splits):
-    plan = plan_for(digit_splits, recipe_changes={"epochs": 3})
+    plan = plan_for(digit_splits, changes={"epochs": 3})
     assert {name for name in plan.settings() if not plan.origins.get(name)} == set()
     assert plan.origins["epochs"] == "you"
 
 
 def test_a_given_value_beats_recipe_and_machine(digit_splits):
     given = {"epochs": 3, "lr": 0.5, "threads": 1, "workers": 2, "mean": (0.5,), "std": (0.25,), "rotate": 0.0}
-    plan = plan_for(digit_splits, recipe_changes=given, size=None, fit="stretch")
+    plan = plan_for(digit_splits, changes=given, size=None, fit="stretch")
     assert {name: getattr(plan.recipe, name) for name in given} == given
     assert {plan.origins[name] for name in given} == {"you"}
     assert (plan.preprocess.fit, plan.origins["preprocess.fit"]) == ("stretch", "you")
 
 
 def test_a_shorter_run_warms_up_in_proportion(digit_splits):
-    plan = plan_for(digit_splits, recipe_changes={"epochs": 6})
+    plan = plan_for(digit_splits, changes={"epochs": 6})
     assert plan.recipe.warmup_epochs == pytest.approx(0.975)  # 13 of the recipe's 80
     assert plan.origins["warmup_epochs"] == "auto: in proportion to epochs"
-    given = plan_for(digit_splits, recipe_changes={"epochs": 6, "warmup_epochs": 2.0})
+    given = plan_for(digit_splits, changes={"epochs": 6, "warmup_epochs": 2.0})
     assert (given.recipe.warmup_epochs, given.origins["warmup_epochs"]) == (2.0, "you")
 
 
 def test_another_optimizer_does_not_keep_a_rate_that_was_meant_for_the_recipe_s(digit_splits):
-    plan = plan_for(digit_splits, recipe="photographs", recipe_changes={"optimizer": "sgd", "batch_size": 128})
+    plan = plan_for(digit_splits, recipe="photographs", changes={"optimizer": "sgd", "batch_size": 128})
     assert plan.recipe.lr == pytest.approx(0.05)  # 0.1 for 256 pictures a step
     assert plan.origins["lr"] == "auto: usual for sgd"
-    plan = plan_for(digit_splits, recipe_changes={"optimizer": "adamw"})
+    plan = plan_for(digit_splits, changes={"optimizer": "adamw"})
     assert (plan.recipe.lr, plan.origins["lr"]) == (1e-3, "auto: usual for adamw")
 
 
@@ -85,19 +85,19 @@ def test_statistics_are_those_of_numpy():
 
 
 def test_a_plan_survives_json(digit_splits):
-    plan = plan_for(digit_splits, recipe_changes={"epochs": 3})
+    plan = plan_for(digit_splits, changes={"epochs": 3})
     assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"recipe_changes": {"epoch": 3}}, 'Did you mean "epochs"'),
+        ({"changes": {"epoch": 3}}, 'Did you mean "epochs"'),
         ({"recipe": "nothing"}, "unknown recipe"),
         ({"model_changes": {"num_classes": 4}}, "num_classes follows from the data"),
         ({"model_changes": {"in_channels": 2}}, "in_channels must be 1 or 3"),
         ({"model_changes": {"widht": 2}}, "has no option 'widht'"),
-        ({"recipe_changes": {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}}, "mean has 3 values for 1 channels"),
+        ({"changes": {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}}, "mean has 3 values for 1 channels"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(digit_splits, options, message):

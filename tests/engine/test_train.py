@@ -14,11 +14,13 @@ from convatlas.data.picture_set import ArrayReader, DataSplits, PictureSet
 from convatlas.data.source import open_data
 from convatlas.engine.checkpoint import load_checkpoint, save_checkpoint
 from convatlas.engine.observer import Observer
-from convatlas.engine.plan import Plan, make_plan
+from convatlas.engine.plan import Plan, Wishes, make_plan
 from convatlas.engine.run import RunFolder
-from convatlas.engine.session import start_session
-from convatlas.engine.train import Trained, train_network
+from convatlas.engine.session import plan_statistics, start_session
+from convatlas.engine.start import initial_network, start_training
+from convatlas.engine.train import Trained
 from convatlas.errors import CheckpointError, DataError, PictureError, TrainingError, UsageError
+from convatlas.layers.normalize import Normalize
 from convatlas.models import create_model
 from convatlas.recipes.recipe import change
 from convatlas.tasks.make import make_task
@@ -43,12 +45,13 @@ def some_digits(digits: PictureSet, train: int = 64, val: int = 32) -> DataSplit
 def run_plan(plan: Plan, splits: DataSplits, run: RunFolder, **options) -> Trained:
     task = make_task(plan.task, plan.model, plan.classes, label_smoothing=plan.recipe.label_smoothing)
     train, val = (read_all(part, plan.preprocess) for part in (splits.train, splits.val))
-    return train_network(plan, task, train, val, run, **{"observer": Observer(), **options})
+    return start_training(plan, task, train, val, run, **{"observer": Observer(), **options})
 
 
 def planned(splits: DataSplits, model: str = "lenet5_modern", **changes) -> Plan:
     return make_plan(
-        splits, model, recipe="handwriting", recipe_changes={**PLAIN, **changes}, device="cpu", val=0.15, test=0.15
+        splits,
+        Wishes(model=model, recipe="handwriting", changes={**PLAIN, **changes}, device="cpu", val=0.15, test=0.15),
     )
 
 
@@ -192,7 +195,7 @@ def test_a_picture_that_vanishes_is_named_with_and_without_workers(photos, tmp_p
         task = make_task(plan.task, plan.model, plan.classes)
         again = dataclasses.replace(plan, recipe=change(plan.recipe, {"workers": workers}))
         with pytest.raises(DataError, match=Path(first).name) as caught:
-            train_network(again, task, train, val, RunFolder(tmp_path / str(workers)), observer=Observer())
+            start_training(again, task, train, val, RunFolder(tmp_path / str(workers)), observer=Observer())
         assert "Traceback" not in str(caught.value)
         (root / first).write_bytes(content)
 
@@ -224,7 +227,8 @@ def test_the_moving_average_leaves_whole_numbers_as_they_are(digits, tmp_path):
     plan = planned(splits, "lenet5", **changes)
     train, val = (read_all(part, plan.preprocess) for part in (splits.train, splits.val))
     task = make_task(plan.task, plan.model, plan.classes)
-    session = start_session(plan, task, train, val)
+    network, normalize = initial_network(plan), Normalize(*plan_statistics(plan))
+    session = start_session(plan, task, network, normalize, train, val)
     links = session.network.c3[0].links.clone()
     for _ in range(50):
         session.average.update_parameters(session.network)
@@ -270,7 +274,7 @@ def test_precision_and_memory_format_reach_the_convolutions(digits, tmp_path, mo
         network.c3[0].register_forward_hook(look)
         return network
 
-    monkeypatch.setattr("convatlas.engine.session.create_model", watched)
+    monkeypatch.setattr("convatlas.engine.start.create_model", watched)
     run_plan(planned(splits, epochs=1, **changes), splits, RunFolder(tmp_path))
     dtype, memory_format = expected
     assert seen and all(output.dtype == dtype for output in seen)

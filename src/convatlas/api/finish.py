@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from convatlas.api.report import write_run_report
@@ -23,6 +24,7 @@ from convatlas.files import write_json
 from convatlas.metrics.summary import Summary
 from convatlas.tasks.task import Task
 from convatlas.types import Failure
+from convatlas.weights import weight_set
 
 PARITY_PICTURES = 200
 
@@ -129,8 +131,10 @@ def finish(
 def _answers(plan: Plan, trained: Trained, readable: Readable) -> Answers:
     dataset = Pictures(readable.pictures, plan.preprocess, kept=readable.kept)
     device = make_accelerator(plan.device, "float32").device
-    answers = answer_all(trained.deployed.to(device), make_loader(dataset, batch_size=64, shuffle=False, workers=0))
-    trained.deployed.to("cpu")
+    loader = make_loader(dataset, batch_size=max(plan.recipe.batch_size, 16), shuffle=False, workers=0)
+    memory_format = torch.channels_last if plan.recipe.channels_last else torch.contiguous_format
+    answers = answer_all(trained.deployed.to(device, memory_format=memory_format), loader)  # type: ignore[call-overload]
+    trained.deployed.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return answers
 
 
@@ -161,11 +165,26 @@ def _bundle(
             "recipe": plan.recipe_name,
             "seed": plan.recipe.seed,
             "best_epoch": trained.best_epoch,
-            "weights": "trained from scratch",
+            **_origin_of_weights(plan),
             "created": started,
         },
         versions=versions(),
     )
+
+
+def _origin_of_weights(plan: Plan) -> dict[str, object]:
+    """What the network knew before, and on what terms: they go with the bundle."""
+    start = plan.start
+    if start.weight_set is None:
+        # As with the data: a name, not a path.
+        return {"weights": "trained from scratch" if start.bundle is None else f"{start.strategy} from a bundle"}
+    published = weight_set(start.weight_set)
+    return {
+        "weights": f"{start.strategy} from {published.key}",
+        "weights_licence": published.licence,
+        "weights_data": published.data,
+        "weights_data_terms": published.data_terms,
+    }
 
 
 def _export(run: RunFolder, readable: Readable, data: str) -> Parity:

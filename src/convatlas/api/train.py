@@ -5,17 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 from convatlas.api.finish import PARITY_PICTURES, TrainResult, finish
 from convatlas.data.loader import Readable, read_all
 from convatlas.data.picture_set import DataSplits, PictureSet
+from convatlas.data.preprocess import Fit
 from convatlas.data.source import absolute_source, open_data, read_splits
 from convatlas.engine.estimate import Estimate, estimate_training
 from convatlas.engine.observer import Observer
-from convatlas.engine.plan import HELD_OUT, Plan, make_plan
+from convatlas.engine.plan import HELD_OUT, Plan, Wishes, make_plan
 from convatlas.engine.run import RunFolder, State, new_run_folder, now, read_membership
-from convatlas.engine.train import train_network
+from convatlas.engine.start import bring_weights, start_training
+from convatlas.engine.strategy import Choice
 from convatlas.engine.versions import versions
 from convatlas.errors import CheckpointError, DataError, MissingExtra, SaveError
 from convatlas.files import write_json
@@ -24,14 +25,13 @@ from convatlas.tasks.task import Task
 
 __all__ = ["PARITY_PICTURES", "TrainResult", "plan_training", "resume", "train"]
 
-DEFAULT_MODEL = "lenet5_modern"
-Fit = Literal["crop", "pad", "stretch"]
-
 
 def plan_training(
     data: str | Path,
     *,
     model: str | None = None,
+    strategy: Choice = "auto",
+    weights: str | Path | None = None,
     recipe: str | None = None,
     changes: Mapping[str, object] | None = None,
     model_changes: Mapping[str, object] | None = None,
@@ -41,21 +41,22 @@ def plan_training(
     test: float | None = None,
     device: str = "auto",
 ) -> tuple[Plan, Estimate]:
-    """What `train` with the same arguments would do, and about what it would cost; nothing is written."""
-    splits = _open(data, changes, val, test)
-    plan = make_plan(
-        splits,
-        model or DEFAULT_MODEL,
-        model_origin="default" if model is None else "you",
+    """What `train` with the same arguments would do, and about what it would cost; nothing is written or fetched."""
+    wishes = Wishes(
+        model=model,
+        strategy=strategy,
+        weights=weights,
         recipe=recipe,
-        recipe_changes=changes,
-        model_changes=model_changes,
+        changes=changes or {},
+        model_changes=model_changes or {},
         size=size,
         fit=fit,
         val=val,
         test=test,
         device=device,
     )
+    splits = _open(data, wishes)
+    plan = make_plan(splits, wishes)
     return plan, estimate_training(plan, _task(plan, splits.train), len(splits.train))
 
 
@@ -63,6 +64,9 @@ def train(
     data: str | Path,
     *,
     model: str | None = None,
+    strategy: Choice = "auto",
+    weights: str | Path | None = None,
+    offline: bool | None = None,
     out: str | Path | None = None,
     recipe: str | None = None,
     changes: Mapping[str, object] | None = None,
@@ -79,36 +83,43 @@ def train(
 ) -> TrainResult:
     """Train a network on a folder of pictures (or a CSV manifest, IDX files, an embedded set such as "digits").
 
-    model: a name of `list_models()`; lenet5_modern when none is named. out: the run's folder; by default
-    runs/MODEL-DATA-TIME. recipe: a name of `recipes.RECIPES`; by default the one that suits model and data. changes:
-    fields of the recipe, which stand against everything. model_changes: fields of the network's config. size: side of
-    the square input in pixels; fit: how a picture is brought to it. val, test: the parts of each class held out, 0.15
-    each by default, where the data does not come in parts of its own. strict: stop at a picture that cannot be read
-    instead of leaving it out.
+    model: a name of `list_models()`. When none is named: efficientnet_lite0 for photographs if its weights are on this
+    machine, else lenet5_modern. strategy: "transfer" trains the classifier alone on published weights, "fine-tune" the
+    rest too, stage by stage, "scratch" starts from nothing; "auto" decides by the pictures a class (under 1,000, up to
+    5,000, above) and by what weights are on this machine. weights: "default" for the network's published ones, a key of
+    `list_weights()`, or a run or bundle; what is asked for here or by a strategy is downloaded unless `offline` (None:
+    as CONVATLAS_OFFLINE says). out: the run's folder; by default runs/MODEL-DATA-TIME. recipe: a name of
+    `recipes.RECIPES`; by default the one that suits model, data and strategy. changes: fields of the recipe, which
+    stand against everything. model_changes: fields of the network's config. size: side of the square input in pixels;
+    fit: how a picture is brought to it. val, test: the parts of each class held out, 0.15 each by default, where the
+    data does not come in parts of its own. strict: stop at a picture that cannot be read instead of leaving it out.
 
     It sets torch's threads and determinism for the whole process, and works in one process on one device. Raises
-    UsageError, DataError, TrainingError or SaveError; what was finished before stays in the run's folder.
+    UsageError, DataError, WeightsError, TrainingError or SaveError; what was finished before stays in the run's folder.
     """
     if tensorboard and find_spec("tensorboard") is None:
         raise MissingExtra("writing TensorBoard events", "tensorboard")
-    splits = _open(data, changes, val, test)
-    plan = make_plan(
-        splits,
-        model or DEFAULT_MODEL,
-        model_origin="default" if model is None else "you",
+    wishes = Wishes(
+        model=model,
+        strategy=strategy,
+        weights=weights,
         recipe=recipe,
-        recipe_changes=changes,
-        model_changes=model_changes,
+        changes=changes or {},
+        model_changes=model_changes or {},
         size=size,
         fit=fit,
         val=val,
         test=test,
         device=device,
     )
+    observer = observer or Observer()
+    splits = _open(data, wishes)
+    plan = make_plan(splits, wishes)
+    bring_weights(plan, offline=offline, progress=observer.fetching)
     run = new_run_folder(None if out is None else Path(out), plan.model, plan.data)
     write_json(run.split, _membership(splits))
     job = _Job(plan=plan, splits=splits, run=run, started=now())
-    return job.do(resume=False, strict=strict, export=export, tensorboard=tensorboard, observer=observer or Observer())
+    return job.do(resume=False, strict=strict, export=export, tensorboard=tensorboard, observer=observer)
 
 
 def resume(
@@ -143,13 +154,13 @@ def resume(
     )
 
 
-def _open(data: str | Path, changes: Mapping[str, object] | None, val: float | None, test: float | None) -> DataSplits:
-    seed = (changes or {}).get("seed", 0)
+def _open(data: str | Path, wishes: Wishes) -> DataSplits:
+    seed = wishes.changes.get("seed", 0)
     return open_data(
         absolute_source(data),
         seed=seed if isinstance(seed, int) else 0,  # the recipe refuses another kind of value
-        val=HELD_OUT if val is None else val,
-        test=HELD_OUT if test is None else test,
+        val=HELD_OUT if wishes.val is None else wishes.val,
+        test=HELD_OUT if wishes.test is None else wishes.test,
     )
 
 
@@ -169,7 +180,7 @@ class _Job:
             observer.planned(self.plan, self.run, self.splits)
             readable = self._read(observer, strict=strict)
             task = _task(self.plan, readable["train"].pictures)
-            trained = train_network(
+            trained = start_training(
                 self.plan,
                 task,
                 readable["train"],

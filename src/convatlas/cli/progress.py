@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from convatlas.cli.output import err, note
 from convatlas.engine.observer import Observer
 from convatlas.types import EpochRow
+from convatlas.weights import weight_set
 
 if TYPE_CHECKING:
     from convatlas.data.picture_set import DataSplits
@@ -53,6 +54,7 @@ class TrainingProgress(Observer):
         if splits.test is not None:
             counts.append(f"{len(splits.test):,} test")
         note(f"{plan.model} on {Path(plan.data).name}: {len(plan.classes)} classes, {', '.join(counts)} pictures")
+        note(f"strategy {plan.start.strategy}: {plan.start.reason}{_terms(plan)}")
         note(f"recipe {plan.recipe_name} ({plan.origins['recipe'].removeprefix('auto: ')}); run in {run.path}")
         for warning in splits.warnings:
             note(f"warning: {warning}")
@@ -61,6 +63,12 @@ class TrainingProgress(Observer):
     def reading(self, done: int, total: int) -> None:
         """Move the bar of the reading."""
         self._bar.update(self._task, completed=done, total=total, description="reading", speed=f"{done:,} pictures")
+
+    def caching(self, done: int, total: int) -> None:
+        """Move the bar of the features."""
+        self._bar.update(
+            self._task, completed=done, total=total, description="computing features", speed=f"{done:,} pictures"
+        )
 
     def batch_done(self, epoch: int, batch: int, batches: int, images: int) -> None:
         """Move the bar of the training."""
@@ -91,3 +99,11 @@ class TrainingProgress(Observer):
             note(line)
         else:
             self._bar.console.print(line, markup=False, highlight=False)
+
+
+def _terms(plan: "Plan") -> str:
+    """From which weights, and on what terms; nothing from scratch."""
+    if plan.start.weight_set is None:
+        return f"; from {plan.start.bundle}" if plan.start.bundle else ""
+    published = weight_set(plan.start.weight_set)
+    return f"; from {published.key} (licence: {published.licence}; trained on {published.data}: {published.data_terms})"

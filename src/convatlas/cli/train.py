@@ -1,7 +1,7 @@
 """`convatlas train`: from a folder of pictures to a model that answers."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -10,8 +10,10 @@ from convatlas.errors import UsageError
 
 if TYPE_CHECKING:
     from convatlas.api.train import TrainResult
+    from convatlas.data.preprocess import Fit
     from convatlas.engine.estimate import Estimate
     from convatlas.engine.plan import Plan
+    from convatlas.engine.strategy import Choice
 
 DATA = "Data and network"
 TRAINING = "Training"
@@ -26,7 +28,11 @@ def train(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="A name of `convatlas models`; lenet5_modern when none is named.", rich_help_panel=DATA),
+        typer.Option(
+            help="A name of `convatlas models`. When none is named: efficientnet_lite0 for photographs if its weights "
+            "are installed, else lenet5_modern.",
+            rich_help_panel=DATA,
+        ),
     ] = None,
     size: Annotated[
         int | None,
@@ -46,6 +52,28 @@ def train(
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop at a picture that cannot be read.", rich_help_panel=DATA)
+    ] = False,
+    strategy: Annotated[
+        str,
+        typer.Option(
+            help="auto, transfer (train the classifier on published weights), fine-tune (then the rest, stage by "
+            "stage) or scratch. auto: by the pictures a class, under 1,000, up to 5,000, above.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = "auto",
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="What to start from: default (the network's published weights), a key of `convatlas weights list`, or "
+            "a run or bundle. Asked for, published weights are downloaded.",
+            rich_help_panel=TRAINING,
+        ),
+    ] = None,
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline", help="Never touch the network; so does CONVATLAS_OFFLINE=1.", rich_help_panel=TRAINING
+        ),
     ] = False,
     recipe: Annotated[
         str | None, typer.Option(help="A named recipe; by default the one that suits.", rich_help_panel=TRAINING)
@@ -113,7 +141,8 @@ def train(
             changes[name] = value
     if fit not in (None, "crop", "pad", "stretch"):
         raise UsageError(f"--fit {fit}: expected crop, pad or stretch")
-    chosen_fit = cast('Literal["crop", "pad", "stretch"] | None', fit)
+    chosen_fit = cast("Fit | None", fit)
+    chosen_strategy = cast("Choice", strategy)  # `choose_start` refuses another, with the nearest
 
     if dry_run:
         if data is None:
@@ -123,6 +152,8 @@ def train(
         plan, estimate = plan_training(
             data,
             model=model,
+            strategy=chosen_strategy,
+            weights=weights,
             recipe=recipe,
             changes=changes,
             size=size,
@@ -157,6 +188,9 @@ def train(
             result = train_run(
                 data,
                 model=model,
+                strategy=chosen_strategy,
+                weights=weights,
+                offline=offline or None,
                 out=out,
                 recipe=recipe,
                 changes=changes,

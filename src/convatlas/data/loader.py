@@ -40,7 +40,7 @@ class Pictures(Dataset[Batch]):
         pictures: PictureSet,
         preprocess: Preprocess,
         *,
-        kept: NDArray[np.uint8] | None = None,
+        kept: NDArray[np.uint8] | NDArray[np.float32] | None = None,
         crop_area: float = 1.0,
         auto_augment: str = "none",
     ) -> None:
@@ -101,17 +101,21 @@ def auto_augment_named(name: str) -> Callable[[Tensor], Tensor] | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Readable:
-    """What of a set can be read, in its order; `kept` (N, C, H, W): preprocessed, if they fit in memory."""
+    """What of a set can be read, in its order.
+
+    kept: the preprocessed pictures (N, C, H, W) uint8, if they fit in memory; or what the network's frozen part makes
+    of each, (N, ...) float32, where only the rest is run.
+    """
 
     pictures: PictureSet
     preprocess: Preprocess
-    kept: NDArray[np.uint8] | None
+    kept: NDArray[np.uint8] | NDArray[np.float32] | None
     failures: tuple[Failure, ...]
 
     def pixels(self, indices: Sequence[int]) -> NDArray[np.uint8]:
         """The preprocessed pictures at these places, (len(indices), C, H, W)."""
-        if self.kept is not None:
-            return self.kept[list(indices)]
+        if self.kept is not None and self.kept.dtype == np.uint8:
+            return self.kept[list(indices)].astype(np.uint8, copy=False)
         return np.stack([self.preprocess(self.pictures.read(index)) for index in indices])
 
 

@@ -3,12 +3,16 @@
 import math
 import statistics
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor, nn
 
 from convatlas.engine.device import make_accelerator
+from convatlas.engine.features import can_cache
 from convatlas.engine.optimizer import make_optimizer
+from convatlas.engine.parts import set_learning
 from convatlas.engine.plan import Plan
 from convatlas.engine.seeding import prepare_torch, seed_all
 from convatlas.engine.session import plan_statistics
@@ -27,7 +31,7 @@ class Estimate:
 
     parameters: int
     memory_bytes: int
-    steps: int  # batches forward and back
+    steps: int  # batches forward and back; where only the classifier is trained, forward and once
     seconds_per_step: float
     seconds: float
     device: str
@@ -42,51 +46,63 @@ def estimate_training(plan: Plan, task: Task, train_pictures: int, *, steps: int
     network = create_model(plan.model, **plan.changes)
     module = TrainStep(Normalize(*plan_statistics(plan)), network, task, recipe)
     step, optimizer = accelerator.prepare(module, make_optimizer(network, recipe))
-    batch = min(recipe.batch_size, train_pictures)
-    shape = (batch, plan.preprocess.channels, plan.preprocess.height, plan.preprocess.width)
-    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, device=accelerator.device)
-    kind = torch.uint8 if plan.task == "multilabel" else torch.int64
-    labels = torch.zeros((batch, len(plan.classes)) if plan.task == "multilabel" else (batch,), dtype=kind)
-    labels = labels.to(accelerator.device)
+    set_learning(network, recipe, recipe.epochs)  # as in the last epoch, when most of it learns
+    once = can_cache(recipe)
+    pixels, labels = _made_up_batch(plan, min(recipe.batch_size, train_pictures), accelerator.device)
 
+    def forward_and_back() -> None:
+        losses = step(pixels, labels)
+        loss = torch.stack([value.mean() for value in losses.values()]).sum()
+        if not once:
+            accelerator.backward(loss)
+            optimizer.step()
+            optimizer.zero_grad()
+        float(loss.detach())  # waits for the device
+
+    with torch.set_grad_enabled(not once):
+        activations = _kept_for_backward(network, forward_and_back)
+        seconds = statistics.median(_seconds(forward_and_back) for _ in range(steps))
+    count = math.ceil(train_pictures / recipe.batch_size) * (1 if once else recipe.epochs)
+    learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    state = [value for group in optimizer.state.values() for value in group.values() if isinstance(value, torch.Tensor)]
+    return Estimate(
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        memory_bytes=_bytes(network.parameters()) + _bytes(learning) + _bytes(state) + activations,
+        steps=count,
+        seconds_per_step=seconds,
+        seconds=seconds * count,
+        device=str(accelerator.device),
+    )
+
+
+def _made_up_batch(plan: Plan, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    shape = (count, plan.preprocess.channels, plan.preprocess.height, plan.preprocess.width)
+    pixels = torch.randint(0, 256, shape, dtype=torch.uint8, device=device)
+    if plan.task == "multilabel":
+        return pixels, torch.zeros((count, len(plan.classes)), dtype=torch.uint8, device=device)
+    return pixels, torch.zeros(count, dtype=torch.int64, device=device)
+
+
+def _kept_for_backward(network: nn.Module, forward_and_back: Callable[[], None]) -> int:
+    """Bytes of the tensors that the backward pass needs, beside the parameters."""
+    own = {parameter.data_ptr() for parameter in network.parameters()}
     kept: dict[int, int] = {}
 
-    own = {parameter.data_ptr() for parameter in network.parameters()}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
+    def keep(tensor: Tensor) -> Tensor:
         if tensor.data_ptr() not in own:
             kept[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
         return tensor
 
-    durations = []
-    for _ in range(steps + 1):
-        started = time.perf_counter()
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            losses = step(pixels, labels)
-            loss = torch.stack([value.mean() for value in losses.values()]).sum()
-        accelerator.backward(loss)
-        optimizer.step()
-        optimizer.zero_grad()
-        float(loss.detach())  # waits for the device
-        durations.append(time.perf_counter() - started)
-        if len(durations) == 1:
-            activations = sum(kept.values())
-            kept.clear()
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        forward_and_back()
+    return sum(kept.values())
 
-    weights = sum(parameter.numel() * parameter.element_size() for parameter in network.parameters())
-    state = sum(
-        value.numel() * value.element_size()
-        for group in optimizer.state.values()
-        for value in group.values()
-        if isinstance(value, torch.Tensor)
-    )
-    per_epoch = math.ceil(train_pictures / recipe.batch_size)
-    seconds = statistics.median(durations[1:])
-    return Estimate(
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        memory_bytes=2 * weights + state + activations,
-        steps=per_epoch * recipe.epochs,
-        seconds_per_step=seconds,
-        seconds=seconds * per_epoch * recipe.epochs,
-        device=str(accelerator.device),
-    )
+
+def _seconds(action: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -13,11 +13,17 @@ if TYPE_CHECKING:
 class Observer:
     """Told what a run does while it does it. Each method does nothing; override those that you want to hear of."""
 
+    def fetching(self, done: int, total: int | None) -> None:
+        """While published weights are downloaded: bytes here, bytes in all where that is known."""
+
     def planned(self, plan: "Plan", run: "RunFolder", splits: "DataSplits") -> None:
         """Once, before the first picture is read."""
 
     def reading(self, done: int, total: int) -> None:
         """After each picture that was read before the training, of all its splits together."""
+
+    def caching(self, done: int, total: int) -> None:
+        """After each batch of pictures whose features were computed, where only the classifier is trained."""
 
     def batch_done(self, epoch: int, batch: int, batches: int, images: int) -> None:
         """After each batch; counts start at 1. images: trained on in this epoch so far."""

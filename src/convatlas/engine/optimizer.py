@@ -7,18 +7,29 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from convatlas.engine.parts import learns, parts, rate_factor
 from convatlas.recipes.recipe import Recipe
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD, AdamW or RMSprop; weight decay only on weights of two or more dimensions, not on biases and norms."""
+    """SGD, AdamW or RMSprop; weight decay only on weights of two or more dimensions, not on biases and norms.
+
+    Each group has a `rate_factor`: the part of the learning rate at which its stage of the network learns.
+    """
     assert recipe.lr is not None, "a plan decides the learning rate before a run starts"
-    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    named = dict(network.named_parameters())
+    members: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, factor in _rate_factors(network, recipe).items():
+        members.setdefault((factor, named[name].dim() > 1), []).append(named[name])
     groups = [
-        {"params": [p for p in trainable if p.dim() > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trainable if p.dim() <= 1], "weight_decay": 0.0},
+        {
+            "params": parameters,
+            "weight_decay": recipe.weight_decay if decays else 0.0,
+            "lr": recipe.lr * factor,
+            "rate_factor": factor,
+        }
+        for (factor, decays), parameters in sorted(members.items(), key=lambda item: item[0], reverse=True)
     ]
-    groups = [group for group in groups if group["params"]]
     if recipe.optimizer == "sgd":
         nesterov = recipe.nesterov and recipe.momentum > 0
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, nesterov=nesterov)
@@ -27,12 +38,22 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=recipe.lr)
 
 
+def _rate_factors(network: nn.Module, recipe: Recipe) -> dict[str, float]:
+    """The factor of each parameter that will ever learn, by its name, in the network's own order."""
+    if recipe.trainable == "all" and recipe.stage_decay == 1:
+        return dict.fromkeys((name for name, _ in network.named_parameters()), 1.0)
+    ever = [part for part in parts(network) if learns(part, recipe, recipe.epochs)]
+    found = {name: rate_factor(part, recipe) for part in ever for name in part.parameters}
+    return {name: found[name] for name, _ in network.named_parameters() if name in found}
+
+
 def make_schedule(
     optimizer: torch.optim.Optimizer, recipe: Recipe, steps_per_epoch: int, *, taken: int = 0
 ) -> LambdaLR:
     """The schedule, as if `taken` steps of the optimiser had been made already."""
+    assert recipe.lr is not None, "a plan decides the learning rate before a run starts"
     for group in optimizer.param_groups:
-        group["initial_lr"] = recipe.lr
+        group["initial_lr"] = recipe.lr * group["rate_factor"]
     return LambdaLR(optimizer, schedule_factor(recipe, steps_per_epoch), last_epoch=taken - 1)
 
 

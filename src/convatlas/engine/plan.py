@@ -4,7 +4,8 @@ import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from pathlib import Path
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from convatlas.catalog import card
 from convatlas.data.picture_set import DataSplits, PictureSet
-from convatlas.data.preprocess import Preprocess
+from convatlas.data.preprocess import Fit, Preprocess
 from convatlas.engine.device import check_device
+from convatlas.engine.strategy import Choice, Expected, Start, choose_start, default_model, expected, model_of
 from convatlas.errors import BundleError, CheckpointError, DataError, PictureError, UsageError
 from convatlas.models import create_model, model_config
 from convatlas.recipes import named_recipe, recipe_for
@@ -40,6 +42,7 @@ class Plan:
     preprocess: Preprocess
     recipe_name: str
     recipe: Recipe
+    start: Start
     device: str
     val: float | None  # the part of each class held out; None when the source comes in parts of its own
     test: float | None
@@ -56,6 +59,8 @@ class Plan:
             "model": self.model,
             **{f"model.{name}": value for name, value in self.changes.items()},
             **{f"preprocess.{name}": value for name, value in self.preprocess.to_dict().items()},
+            "strategy": self.start.strategy,
+            "weights": self.start.weights,
             "device": self.device,
             "recipe": self.recipe_name,
             **dataclasses.asdict(self.recipe),
@@ -68,6 +73,7 @@ class Plan:
             "changes": dict(self.changes),
             "preprocess": self.preprocess.to_dict(),
             "recipe": dataclasses.asdict(self.recipe),
+            "start": dataclasses.asdict(self.start),
             "origins": dict(self.origins),
         }
 
@@ -78,46 +84,58 @@ class Plan:
             fields = dict(values)
             fields["classes"] = tuple(cast("list[str]", fields["classes"]))
             fields["preprocess"] = Preprocess.from_dict(cast("dict[str, object]", fields["preprocess"]))
+            fields["start"] = Start(**cast("dict[str, Any]", fields["start"]))
             fields["recipe"] = change(Recipe(), cast("dict[str, object]", fields["recipe"]))
             return cls(**fields)  # type: ignore[arg-type]  # what is missing or too much raises TypeError
         except (KeyError, TypeError, UsageError, BundleError) as error:
             raise CheckpointError(f"the run's plan cannot be read: {error}") from error
 
 
-def make_plan(
-    splits: DataSplits,
-    model: str,
-    *,
-    recipe: str | None = None,
-    recipe_changes: Mapping[str, object] | None = None,
-    model_changes: Mapping[str, object] | None = None,
-    size: int | None = None,
-    fit: Literal["crop", "pad", "stretch"] | None = None,
-    device: str = "auto",
-    val: float | None = None,
-    test: float | None = None,
-    model_origin: str = "you",
-) -> Plan:
-    """Decide everything: what is given stands, the recipe comes next, the rest follows from data and machine.
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What the user asked for. None: decide, from the network, the data and the machine.
+
+    model: a network's name. recipe: one of `RECIPES`; changes: fields of it. model_changes: fields of the network's
+    config. strategy, weights: see `choose_start`. size: side of the square input in pixels. val, test: parts held out.
+    """
+
+    model: str | None = None
+    model_changes: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    strategy: Choice = "auto"
+    weights: str | Path | None = None
+    recipe: str | None = None
+    changes: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    size: int | None = None
+    fit: Fit | None = None
+    val: float | None = None
+    test: float | None = None
+    device: str = "auto"
+
+
+def make_plan(splits: DataSplits, wishes: Wishes) -> Plan:
+    """Decide everything: what is asked for stands, the recipe comes next, the rest follows from data and machine.
 
     Raises UsageError for what cannot be meant, and DataError when no picture can be read.
     """
-    network = card(model)
-    _check_task(network.name, splits)
     pictures = sample_pictures(splits.train)
-    changes, changes_origins = _model_changes(network.name, splits, pictures, model_changes or {})
-    preprocess, preprocess_origins = _preprocess(network.input, cast(int, changes["in_channels"]), pictures, size, fit)
-    _check_fits(network.name, changes, preprocess)
-    resolved, name, recipe_origins = _recipe(
-        model=network.name,
-        splits=splits,
-        given_name=recipe,
-        given=recipe_changes or {},
-        pictures=pictures,
-        preprocess=preprocess,
+    model, model_origin = _model(wishes, pictures)
+    _check_task(model, splits)
+    start = choose_start(
+        model,
+        wishes.model_changes,
+        len(splits.train) / len(splits.classes),
+        strategy=wishes.strategy,
+        weights=wishes.weights,
     )
-    check_device(device, resolved.precision)
-    (val, val_origin), (test, test_origin) = _held_out("val", val, splits), _held_out("test", test, splits)
+    known = expected(start)
+    changes, changes_origins = _model_changes(model, splits, pictures, known, wishes.model_changes)
+    channels = cast(int, changes["in_channels"])
+    preprocess, preprocess_origins = _preprocess(card(model).input, known, channels, pictures, wishes)
+    _check_fits(model, changes, preprocess)
+    resolved, name, recipe_origins = _recipe(model, splits, start, known, pictures, preprocess, wishes)
+    check_device(wishes.device, resolved.precision)
+    val, val_origin = _held_out("val", wishes.val, splits)
+    test, test_origin = _held_out("test", wishes.test, splits)
     origins = {
         "data": "you",
         "val": val_origin,
@@ -125,11 +143,13 @@ def make_plan(
         "task": "auto: from the labels",
         "classes": "the data",
         "model": model_origin,
-        "device": "auto: the fastest there is" if device == "auto" else "you",
-        "recipe": "you" if recipe else f"auto: {recipe_for(network.name, splits.train.origin)[1]}",
+        "strategy": "you" if wishes.strategy != "auto" else f"auto: {start.reason}",
+        "weights": "you" if wishes.weights else "the strategy",
+        "device": "auto: the fastest there is" if wishes.device == "auto" else "you",
+        "recipe": "you" if wishes.recipe else f"auto: {recipe_for(model, splits.train.origin, start.strategy)[1]}",
     }
     return Plan(
-        model=network.name,
+        model=model,
         changes=changes,
         data=splits.train.origin,
         task="multilabel" if splits.train.multilabel else "classify",
@@ -137,11 +157,21 @@ def make_plan(
         preprocess=preprocess,
         recipe_name=name,
         recipe=resolved,
-        device=device,
+        start=start,
+        device=wishes.device,
         val=val,
         test=test,
         origins=origins | changes_origins | preprocess_origins | recipe_origins,
     )
+
+
+def _model(wishes: Wishes, pictures: list[Pixels]) -> tuple[str, str]:
+    """The network's name, and who chose it."""
+    if wishes.model is not None:
+        return card(wishes.model).name, "you"
+    if wishes.weights is not None and wishes.weights != "default":
+        return model_of(wishes.weights), "the weights"
+    return default_model(pictures)
 
 
 def _check_task(model: str, splits: DataSplits) -> None:
@@ -173,49 +203,72 @@ def sample_pictures(pictures: PictureSet, count: int = SAMPLE) -> list[Pixels]:
 
 
 def _model_changes(
-    model: str, splits: DataSplits, pictures: list[Pixels], given: Mapping[str, object]
+    model: str, splits: DataSplits, pictures: list[Pixels], known: Expected | None, given: Mapping[str, object]
 ) -> tuple[dict[str, object], dict[str, str]]:
-    """The network's config changes. Class count comes from the data, channels from the pictures unless given."""
+    """The network's config changes. Class count comes from the data, channels from weights or pictures unless given."""
     if "num_classes" in given:
         raise UsageError("num_classes follows from the data and cannot be set for training")
     coloured = any(picture.shape[2] == 3 for picture in pictures)
-    changes = {"in_channels": 3 if coloured else 1, **given, "num_classes": len(splits.classes)}
+    channels = known.preprocess.channels if known else 3 if coloured else 1
+    of_weights = known.changes if known else {}
+    changes = {"in_channels": channels, **of_weights, **given, "num_classes": len(splits.classes)}
     model_config(model, **changes)  # refuses what this network cannot be
     if changes["in_channels"] not in (1, 3):
         raise UsageError(f"in_channels must be 1 or 3 to train on pictures, not {changes['in_channels']!r}")
-    origins = {f"model.{name}": "you" for name in given} | {"model.num_classes": "the data"}
-    if "in_channels" not in given:
+    origins = {f"model.{name}": "the weights" for name in ("in_channels", *of_weights)}
+    origins |= {f"model.{name}": "you" for name in given} | {"model.num_classes": "the data"}
+    if known is None and "in_channels" not in given:
         origins["model.in_channels"] = f"auto: the pictures are {'in colour' if coloured else 'grey'}"
     return changes, origins
 
 
 def _preprocess(
-    native: tuple[int, int, int],
-    channels: int,
-    pictures: list[Pixels],
-    size: int | None,
-    fit: Literal["crop", "pad", "stretch"] | None,
+    native: tuple[int, int, int], known: Expected | None, channels: int, pictures: list[Pixels], wishes: Wishes
 ) -> tuple[Preprocess, dict[str, str]]:
+    """What the weights expect, or the network's own size; the size and the fit that were asked for stand."""
+    if known is not None:
+        base, origin = dataclasses.replace(known.preprocess, channels=cast("Literal[1, 3]", channels)), "the weights"
+        preprocess = _resized(base, wishes)
+    else:
+        preprocess, origin = _framed_or_filled(native, channels, pictures, wishes), "the network's own size"
+    sizes = {picture.shape[:2] for picture in pictures}
+    origins = dict.fromkeys(
+        (f"preprocess.{name}" for name in preprocess.to_dict()), "the weights" if known else "default"
+    )
+    origins["preprocess.channels"] = "the network"
+    for side in ("height", "width"):
+        origins[f"preprocess.{side}"] = origin if wishes.size is None else "you"
+    if wishes.fit:
+        origins["preprocess.fit"] = "you"
+    elif known is None and preprocess.fit == "pad":
+        largest = max(max(shape) for shape in sizes)
+        origins["preprocess.fit"] = origins["preprocess.resize"] = f"auto: all pictures have {largest} pixels a side"
+    return preprocess, origins
+
+
+def _resized(base: Preprocess, wishes: Wishes) -> Preprocess:
+    """What the weights expect, at the size that was asked for: the part that is cut off stays in proportion."""
+    fit = wishes.fit or base.fit
+    side = base.height if wishes.size is None else wishes.size
+    resize = None if base.resize is None or fit != base.fit else round(base.resize * side / base.height)
+    return dataclasses.replace(base, height=side, width=side, fit=fit, resize=resize)
+
+
+def _framed_or_filled(
+    native: tuple[int, int, int], channels: int, pictures: list[Pixels], wishes: Wishes
+) -> Preprocess:
     """The network's own size; pictures that are all alike and smaller are framed, others fill the frame."""
-    height, width = native[1:] if size is None else (size, size)
+    height, width = native[1:] if wishes.size is None else (wishes.size, wishes.size)
     sizes = {picture.shape[:2] for picture in pictures}
     largest = max(max(shape) for shape in sizes)
-    framed = fit is None and len(sizes) == 1 and largest < min(height, width)
-    preprocess = Preprocess(
+    framed = wishes.fit is None and len(sizes) == 1 and largest < min(height, width)
+    return Preprocess(
         channels=cast("Literal[1, 3]", channels),
         height=height,
         width=width,
-        fit="pad" if framed else fit or "crop",
+        fit="pad" if framed else wishes.fit or "crop",
         resize=largest if framed else None,
     )
-    origins = {f"preprocess.{name}": "default" for name in preprocess.to_dict()}
-    origins["preprocess.channels"] = "the network"
-    origins["preprocess.height"] = origins["preprocess.width"] = "the network's own size" if size is None else "you"
-    if framed:
-        origins["preprocess.fit"] = origins["preprocess.resize"] = f"auto: all pictures have {largest} pixels a side"
-    elif fit:
-        origins["preprocess.fit"] = "you"
-    return preprocess, origins
 
 
 def _check_fits(model: str, changes: Mapping[str, object], preprocess: Preprocess) -> None:
@@ -226,15 +279,16 @@ def _check_fits(model: str, changes: Mapping[str, object], preprocess: Preproces
 
 
 def _recipe(
-    *,
     model: str,
     splits: DataSplits,
-    given_name: str | None,
-    given: Mapping[str, object],
+    start: Start,
+    known: Expected | None,
     pictures: list[Pixels],
     preprocess: Preprocess,
+    wishes: Wishes,
 ) -> tuple[Recipe, str, dict[str, str]]:
-    name = given_name or recipe_for(model, splits.train.origin)[0]
+    given = wishes.changes
+    name = wishes.recipe or recipe_for(model, splits.train.origin, start.strategy)[0]
     base, plain = named_recipe(name), Recipe()
     scaled = _in_proportion(base, given)
     recipe = change(base, {**scaled, **given})
@@ -249,10 +303,15 @@ def _recipe(
         recipe = change(recipe, values)
         origins.update(dict.fromkeys(values, f"auto: {reason}"))
 
+    if start.strategy == "transfer" and recipe.trainable != "head" and "trainable" not in given:
+        decide({"trainable": "head"}, "the strategy is transfer")
     if recipe.optimizer != base.optimizer and "lr" not in given:
         recipe = change(recipe, {"lr": None})  # a rate for one optimiser is wrong for another
     if recipe.lr is None:
         decide({"lr": _usual_rate(recipe)}, f"usual for {recipe.optimizer}")
+    if known is not None and recipe.mean is None:
+        recipe = change(recipe, _statistics(known, preprocess.channels))
+        origins |= dict.fromkeys(("mean", "std"), "the weights")
     mean, std = recipe.mean, recipe.std
     if mean is None or std is None:  # both or neither
         statistics = channel_statistics([preprocess(picture) for picture in pictures])
@@ -264,6 +323,13 @@ def _recipe(
     if recipe.threads is None:
         decide({"threads": os.cpu_count() or 1}, "all processors")
     return recipe, name, origins
+
+
+def _statistics(known: Expected, channels: int) -> dict[str, object]:
+    """Mean and std that the weights expect; for grey pictures those of the channels' mean."""
+    if len(known.mean) == channels:
+        return {"mean": known.mean, "std": known.std}
+    return {name: (float(np.mean(values)),) * channels for name, values in (("mean", known.mean), ("std", known.std))}
 
 
 def _in_proportion(base: Recipe, given: Mapping[str, object]) -> dict[str, object]:

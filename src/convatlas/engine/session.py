@@ -22,8 +22,6 @@ from convatlas.engine.optimizer import make_optimizer, make_schedule
 from convatlas.engine.plan import Plan
 from convatlas.engine.step import TrainStep
 from convatlas.errors import CheckpointError
-from convatlas.layers.normalize import Normalize
-from convatlas.models import create_model
 from convatlas.tasks.family import decode_for
 from convatlas.tasks.task import Task
 from convatlas.types import EpochRow, best_epoch
@@ -107,18 +105,20 @@ class Session:
 
 
 def start_session(
-    plan: Plan, task: Task, train: Readable, val: Readable, *, checkpoint: Checkpoint | None = None
+    plan: Plan,
+    task: Task,
+    network: nn.Module,
+    normalize: nn.Module,
+    train: Readable,
+    val: Readable,
+    *,
+    checkpoint: Checkpoint | None = None,
 ) -> Session:
-    """Build everything by the plan, freshly initialised or as the checkpoint left it.
-
-    The random state must be seeded before: the network's first weights come from it.
-    """
+    """Build everything by the plan around a network, as it is given or as the checkpoint left it."""
     recipe = plan.recipe
     accelerator = make_accelerator(plan.device, recipe.precision, recipe.accumulate)
-    network = create_model(plan.model, **plan.changes)
     if recipe.channels_last:
         network.to(memory_format=torch.channels_last)
-    normalize = Normalize(*plan_statistics(plan))
     bare_optimizer = make_optimizer(network, recipe)
     progress = Progress()
     if checkpoint is not None:
@@ -210,7 +210,7 @@ def _train_loader(plan: Plan, train: Readable, shuffling: torch.Generator) -> Da
 def _val_loader(plan: Plan, val: Readable) -> DataLoader[Batch]:
     return make_loader(
         Pictures(val.pictures, plan.preprocess, kept=val.kept),
-        batch_size=max(plan.recipe.batch_size, 64),
+        batch_size=max(plan.recipe.batch_size, 16),
         shuffle=False,
         workers=_workers(plan, at_hand=val.kept is not None),
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from convatlas.data.loader import Batch, Readable, batches
 from convatlas.engine.checkpoint import load_checkpoint, save_checkpoint
@@ -14,14 +14,14 @@ from convatlas.engine.deploy import Deployed
 from convatlas.engine.evaluate import answer_all
 from convatlas.engine.logs import TensorBoard, write_csv
 from convatlas.engine.observer import Observer
+from convatlas.engine.parts import set_learning
 from convatlas.engine.plan import Plan
 from convatlas.engine.run import RunFolder
-from convatlas.engine.seeding import epoch_seed, prepare_torch, seed_all
-from convatlas.engine.session import Session, load_state, plan_statistics, start_session
+from convatlas.engine.seeding import epoch_seed, seed_all
+from convatlas.engine.session import Session, load_state, start_session
 from convatlas.errors import TrainingError
-from convatlas.layers.normalize import Normalize
 from convatlas.metrics.summary import Summary
-from convatlas.models import create_model
+from convatlas.recipes.recipe import Recipe
 from convatlas.tasks.family import decode_for
 from convatlas.tasks.task import Task
 from convatlas.types import EpochRow
@@ -40,6 +40,8 @@ class Trained:
 def train_network(
     plan: Plan,
     task: Task,
+    network: nn.Module,
+    normalize: nn.Module,
     train: Readable,
     val: Readable,
     run: RunFolder,
@@ -48,15 +50,15 @@ def train_network(
     tensorboard: bool = False,
     observer: Observer,
 ) -> Trained:
-    """Train by the plan; the last and the best checkpoint and the log are in the run's folder after each epoch.
+    """Train a network by the plan; after each epoch the last and best checkpoint and the log are in the run's folder.
 
-    resume: go on from the run's last checkpoint; the result is that of a run that was never stopped.
+    network: on the CPU, with the weights to start from; in the end it has the best ones. normalize: what is done to the
+    pixels before. resume: go on from the run's last checkpoint; the result is that of a run that was never stopped.
     Raises TrainingError when the loss is not finite, CheckpointError when there is nothing to resume from.
     """
     recipe = plan.recipe
-    prepare_torch(threads=recipe.threads, deterministic=recipe.deterministic)
-    seed_all(recipe.seed, epoch=0)
-    session = start_session(plan, task, train, val, checkpoint=load_checkpoint(run.last) if resume else None)
+    checkpoint = load_checkpoint(run.last) if resume else None
+    session = start_session(plan, task, network, normalize, train, val, checkpoint=checkpoint)
     progress = session.progress
     board = TensorBoard(run.path / "tensorboard") if tensorboard and session.accelerator.is_main_process else None
     if not resume:
@@ -67,7 +69,7 @@ def train_network(
         learning_rate = session.learning_rate
         started = time.perf_counter()
         try:
-            train_loss, images = _train_epoch(session, epoch, recipe.seed, recipe.clip_norm, train, run, observer)
+            train_loss, images = _train_epoch(session, epoch, recipe, train, run, observer)
         except torch.OutOfMemoryError as error:
             raise TrainingError(
                 f"a batch of {recipe.batch_size} does not fit into the memory of {session.accelerator.device}: use a "
@@ -95,7 +97,7 @@ def train_network(
         board.close()
     session.accelerator.wait_for_everyone()
     return Trained(
-        deployed=_best(plan, run),
+        deployed=_best(plan, session.network, normalize, run),
         history=tuple(progress.history),
         best_epoch=progress.best_epoch,
         stopped_early=progress.epochs < recipe.epochs,
@@ -105,17 +107,17 @@ def train_network(
 def _train_epoch(
     session: Session,
     epoch: int,
-    seed: int,
-    clip_norm: float | None,
+    recipe: Recipe,
     train: Readable,
     run: RunFolder,
     observer: Observer,
 ) -> tuple[float, int]:
     """One pass over the training pictures -> the mean loss and the number of pictures."""
     accelerator, progress = session.accelerator, session.progress
-    seed_all(seed, epoch)
-    session.shuffling.manual_seed(epoch_seed(seed, epoch))
+    seed_all(recipe.seed, epoch)
+    session.shuffling.manual_seed(epoch_seed(recipe.seed, epoch))
     session.step.train()
+    set_learning(session.network, recipe, epoch)
     images, total = 0, torch.zeros((), device=accelerator.device)
     for number, batch in enumerate(batches(session.train_loader), start=1):
         with accelerator.accumulate(session.step):
@@ -124,8 +126,8 @@ def _train_epoch(
             if not torch.isfinite(loss):
                 raise _not_finite(session, losses, batch, train, epoch, run)
             accelerator.backward(loss)
-            if accelerator.sync_gradients and clip_norm is not None:
-                accelerator.clip_grad_norm_(session.network.parameters(), clip_norm)
+            if accelerator.sync_gradients and recipe.clip_norm is not None:
+                accelerator.clip_grad_norm_(session.network.parameters(), recipe.clip_norm)
             session.optimizer.step()
             session.optimizer.zero_grad()
             if accelerator.sync_gradients:
@@ -163,16 +165,16 @@ def _save(session: Session, run: RunFolder, *, best: bool) -> None:
     write_csv(run.log, session.progress.history)
 
 
-def _best(plan: Plan, run: RunFolder) -> Deployed:
-    """The network of the best checkpoint: its moving average where there is one."""
+def _best(plan: Plan, network: nn.Module, normalize: nn.Module, run: RunFolder) -> Deployed:
+    """The network with the weights of the best checkpoint: their moving average where there is one."""
     checkpoint = load_checkpoint(run.best)
     state: Mapping[str, Tensor] = checkpoint.network
     if checkpoint.average is not None:
         prefix = "module."  # beside them AveragedModel keeps a count of its updates
         state = {k.removeprefix(prefix): v for k, v in checkpoint.average.items() if k.startswith(prefix)}
-    network = create_model(plan.model, **plan.changes)
+    network.to("cpu", memory_format=torch.contiguous_format).requires_grad_(requires_grad=True)  # type: ignore[call-overload]
     load_state(network, state)
-    return Deployed(Normalize(*plan_statistics(plan)), network, decode_for(plan.model)).eval()
+    return Deployed(normalize.to("cpu"), network, decode_for(plan.model)).eval()
 
 
 def _not_finite(

@@ -1,14 +1,23 @@
 """Named recipes, and which one a run starts from."""
 
 from pathlib import Path
+from typing import Literal
 
 from convatlas.data.idx import has_idx_files
 from convatlas.errors import UsageError, did_you_mean
 from convatlas.recipes.handwriting import handwriting, handwriting_rbf
 from convatlas.recipes.photographs import photographs
 from convatlas.recipes.recipe import Recipe
+from convatlas.recipes.transfer import fine_tune, transfer
 
-RECIPES = {"photographs": photographs, "handwriting": handwriting, "handwriting_rbf": handwriting_rbf}
+RECIPES = {
+    "photographs": photographs,
+    "handwriting": handwriting,
+    "handwriting_rbf": handwriting_rbf,
+    "transfer": transfer,
+    "fine-tune": fine_tune,
+}
+Strategy = Literal["transfer", "fine-tune", "scratch"]
 
 
 def named_recipe(name: str) -> Recipe:
@@ -18,8 +27,10 @@ def named_recipe(name: str) -> Recipe:
     return RECIPES[name]()
 
 
-def recipe_for(model: str, data: str) -> tuple[str, str]:
+def recipe_for(model: str, data: str, strategy: Strategy = "scratch") -> tuple[str, str]:
     """The name of the recipe that a run starts from when none is named, and why that one."""
+    if strategy != "scratch":
+        return strategy, f"the strategy is {strategy}"
     if model == "lenet5":
         return "handwriting_rbf", "the network of the 1998 paper"
     if data == "digits":

@@ -12,8 +12,10 @@ from convatlas.catalog import resolve
 from convatlas.errors import UsageError, did_you_mean
 from convatlas.weights.weight_set import Source, Transform, WeightSet, read_sets
 
-__all__ = ["Source", "Transform", "WeightSet", "imagenet_classes", "list_weights", "weight_set"]
+__all__ = ["Source", "Transform", "WeightSet", "default_weights", "imagenet_classes", "list_weights", "weight_set"]
 
+# Fields of a config that weights do not depend on, or are adapted to.
+FREE_FIELDS = ("num_classes", "in_channels", "dropout", "survival")
 _FILES = ("packaged.toml", "torchvision.toml", "timm.toml")
 
 
@@ -59,6 +61,21 @@ def list_weights(
         and (name is None or each.model == name)
         and (licence is None or each.licence.lower() == licence.lower())
     )
+
+
+def default_weights(model: str, changes: Mapping[str, object] | None = None) -> WeightSet | None:
+    """The set that a network's name alone stands for: what a package carries, else the best of torchvision's or timm's.
+
+    changes: how its config differs from the name's. The best is the one with the highest published top-1 accuracy.
+    None where none is published.
+    """
+    wanted = {name: value for name, value in (changes or {}).items() if name not in FREE_FIELDS}
+    sets = [each for each in list_weights(model=model) if dict(each.changes) == wanted]
+    for source in ("package", "torchvision", "timm"):
+        of_source = [each for each in sets if each.source == source]
+        if of_source:
+            return max(of_source, key=lambda each: each.top1 or 0.0)
+    return None
 
 
 @functools.cache

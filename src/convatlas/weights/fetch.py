@@ -69,6 +69,11 @@ def fetch_weights(
     return check_file(weights, path)
 
 
+def on_this_machine(weights: WeightSet) -> bool:
+    """Whether the set's file is here, right or not. Raises MissingExtra where its package is not installed."""
+    return (packaged_path(weights) if weights.address is None else cached_path(weights)).is_file()
+
+
 def verify_weights(keys: Sequence[str] = ()) -> tuple[WeightFile, ...]:
     """Check the digests of the files that are here: those of `keys`, or all that the cache and packages have.
 

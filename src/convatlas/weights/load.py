@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from convatlas.errors import UsageError, WeightsError
 from convatlas.models import model_config
-from convatlas.weights import weight_set
+from convatlas.weights import FREE_FIELDS, weight_set
 from convatlas.weights.download import Progress
 from convatlas.weights.fetch import fetch_weights
 from convatlas.weights.names import follows, our_names
@@ -18,7 +18,6 @@ from convatlas.weights.recognise import looks_like
 from convatlas.weights.weight_set import Source, WeightSet
 
 _SHOWN = 20
-_FREE_FIELDS = ("num_classes", "in_channels", "dropout", "survival")  # weights do not depend on them, or are adapted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +160,7 @@ def _hint(
 def _check_architecture(network: nn.Module, weights: WeightSet) -> None:
     """Weights can fit in shape and still be wrong: another padding, another place of a stride."""
     wanted = model_config(weights.model, **weights.changes)
-    options = [field.name for field in dataclasses.fields(wanted) if field.name not in _FREE_FIELDS]
+    options = [field.name for field in dataclasses.fields(wanted) if field.name not in FREE_FIELDS]
     config: object = getattr(network, "config", None)
     if type(config) is not type(wanted):
         raise WeightsError(f"{weights.key} is for {weights.model}, not for {type(network).__name__}")

@@ -1,0 +1,76 @@
+"""What a frozen network says of each picture, computed once: training its classifier then costs next to nothing."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from convatlas.data.loader import Pictures, Readable, batches, make_loader
+from convatlas.recipes.recipe import Recipe
+from convatlas.weights.names import follows
+
+BATCH = 16  # on a processor the activations of more pictures no longer fit into its caches
+MOST_BYTES = 4 << 30  # of features in memory; beyond, the network is run anew for each epoch
+
+
+def can_cache(recipe: Recipe) -> bool:
+    """Features of a picture stay the same as long as neither the network in front of them nor the picture changes."""
+    return recipe.trainable == "head" and not recipe.changes_pictures
+
+
+def last_classifier(network: nn.Module) -> nn.Module | None:
+    """The one module that holds all that depends on the number of classes; None when several do, or none."""
+    owners = {name.rpartition(".")[0] for name in follows(network, "num_classes")}
+    return network.get_submodule(owners.pop()) if len(owners) == 1 else None
+
+
+@torch.inference_mode()
+def cache_features(
+    network: nn.Module,
+    normalize: nn.Module,
+    readable: Readable,
+    *,
+    memory_format: torch.memory_format = torch.contiguous_format,
+    progress: Callable[[int], None],
+) -> Readable | None:
+    """The set with each picture's input to the classifier, (N, ...) float32, in the place of its pixels.
+
+    network, normalize: on the device to compute on, in the memory format; left in evaluation mode. progress is told
+    after each batch how many pictures are done. None when the classifier's output is not the network's own, or the
+    features would take more than MOST_BYTES.
+    """
+    classifier = last_classifier(network)
+    if classifier is None:
+        return None
+    network.eval()
+    loader = make_loader(
+        Pictures(readable.pictures, readable.preprocess, kept=readable.kept), batch_size=BATCH, shuffle=False, workers=0
+    )
+    features: NDArray[np.float32] | None = None
+    done = 0
+    seen: dict[str, Tensor] = {}
+    handle = classifier.register_forward_hook(lambda _module, inputs, output: seen.update(x=inputs[0], y=output))
+    try:
+        for batch in batches(loader):
+            images = normalize(batch.pixels.to(_device(network)))
+            output = network(images.contiguous(memory_format=memory_format))
+            if features is None:
+                if output is not seen["y"]:
+                    return None
+                shape = (len(readable.pictures), *seen["x"].shape[1:])
+                if 4 * int(np.prod(shape)) > MOST_BYTES:
+                    return None
+                features = np.empty(shape, dtype=np.float32)
+            features[done : done + len(batch.places)] = seen["x"].float().cpu().numpy()
+            done += len(batch.places)
+            progress(done)
+    finally:
+        handle.remove()
+    return replace(readable, kept=features)
+
+
+def _device(network: nn.Module) -> torch.device:
+    return next(network.parameters()).device

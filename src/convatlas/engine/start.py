@@ -1,0 +1,107 @@
+"""Where a run begins: a fresh network, one with published weights, or that of a bundle."""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from convatlas.data.loader import Readable
+from convatlas.engine.bundle import WEIGHTS, bundle_folder, read_bundle
+from convatlas.engine.deploy import Deployed
+from convatlas.engine.device import make_accelerator
+from convatlas.engine.features import cache_features, can_cache, last_classifier
+from convatlas.engine.observer import Observer
+from convatlas.engine.plan import Plan
+from convatlas.engine.run import RunFolder
+from convatlas.engine.seeding import prepare_torch, seed_all
+from convatlas.engine.session import plan_statistics
+from convatlas.engine.train import Trained, train_network
+from convatlas.layers.normalize import Normalize
+from convatlas.models import create_model
+from convatlas.recipes.recipe import change
+from convatlas.tasks.family import decode_for
+from convatlas.tasks.task import Task
+from convatlas.weights import weight_set
+from convatlas.weights.download import Progress
+from convatlas.weights.fetch import fetch_weights
+from convatlas.weights.load import load_backbone, load_weight_set, load_weights
+
+
+def bring_weights(plan: Plan, *, offline: bool | None = None, progress: Progress | None = None) -> None:
+    """Have the published weights of the plan on this machine. Raises the errors of `fetch_weights`."""
+    if plan.start.weight_set is not None:
+        fetch_weights(plan.start.weight_set, offline=offline, progress=progress)
+
+
+def initial_network(plan: Plan) -> nn.Module:
+    """The network of the plan before its first step, on the CPU; its fresh weights come from torch's random state.
+
+    Raises WeightsError or BundleError when the weights that it starts from are not here any more, or altered.
+    """
+    network = create_model(plan.model, **plan.changes)
+    start = plan.start
+    if start.weight_set is not None:
+        classes = weight_set(start.weight_set).num_classes
+        load_weight_set(network, start.weight_set, new_head=len(plan.classes) != classes, offline=True)
+    elif start.bundle is not None:
+        folder = bundle_folder(Path(start.bundle))
+        known = read_bundle(folder)
+        load = load_weights if known.classes == plan.classes else load_backbone
+        load(network, folder / WEIGHTS)
+    return network
+
+
+def start_training(
+    plan: Plan,
+    task: Task,
+    train: Readable,
+    val: Readable,
+    run: RunFolder,
+    *,
+    resume: bool = False,
+    tensorboard: bool = False,
+    observer: Observer,
+) -> Trained:
+    """Train by the plan from its start: the whole network, or its classifier on features that are computed once.
+
+    Raises the errors of `initial_network` and `train_network`.
+    """
+    recipe = plan.recipe
+    prepare_torch(threads=recipe.threads, deterministic=recipe.deterministic)
+    seed_all(recipe.seed, epoch=0)  # the network's fresh weights come from it
+    network, normalize = initial_network(plan), Normalize(*plan_statistics(plan))
+    loop = functools.partial(train_network, resume=resume, tensorboard=tensorboard, observer=observer)
+    features = _features(plan, network, normalize, train, val, observer) if can_cache(recipe) else None
+    if features is None:
+        return loop(plan, task, network, normalize, train, val, run)
+    classifier = last_classifier(network)
+    assert classifier is not None, "there are features, so there is a classifier on top of them"
+    alone = change(recipe, {"trainable": "all", "channels_last": False, "workers": 0})
+    trained = loop(dataclasses.replace(plan, recipe=alone), task, classifier, nn.Identity(), *features, run)
+    # The classifier is a part of the network, so the network has what it has learnt.
+    return dataclasses.replace(trained, deployed=Deployed(normalize, network, decode_for(plan.model)).eval())
+
+
+def _features(
+    plan: Plan, network: nn.Module, normalize: nn.Module, train: Readable, val: Readable, observer: Observer
+) -> tuple[Readable, Readable] | None:
+    """Both sets as the classifier sees them; None where that cannot be had."""
+    device = make_accelerator(plan.device, "float32").device
+    total = len(train.pictures) + len(val.pictures)
+    memory_format = torch.channels_last if plan.recipe.channels_last else torch.contiguous_format
+    nn.ModuleList([network, normalize]).to(device, memory_format=memory_format)  # type: ignore[call-overload]
+    cached = []
+    for readable, before in ((train, 0), (val, len(train.pictures))):
+        features = cache_features(
+            network,
+            normalize,
+            readable,
+            progress=lambda done, before=before: observer.caching(before + done, total),  # type: ignore[misc]
+        )
+        if features is None:
+            break
+        cached.append(features)
+    nn.ModuleList([network, normalize]).to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return (cached[0], cached[1]) if len(cached) == 2 else None

@@ -1,0 +1,177 @@
+"""Whether to start from what a network knows already, and from which weights: the choice and its reason."""
+
+import dataclasses
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from convatlas.catalog import card
+from convatlas.data.preprocess import Preprocess
+from convatlas.engine.bundle import bundle_folder, read_bundle
+from convatlas.errors import MissingExtra, UsageError, WeightsError, did_you_mean
+from convatlas.recipes import Strategy
+from convatlas.types import Pixels
+from convatlas.weights import WeightSet, default_weights, weight_set
+from convatlas.weights.fetch import on_this_machine
+
+TRANSFER_BELOW = 1_000  # pictures a class: with fewer only the classifier is trained
+SCRATCH_ABOVE = 5_000  # with more the pictures alone are enough
+
+PHOTOGRAPHS = "efficientnet_lite0"  # its weights are in a package
+SMALL_PICTURES = "lenet5_modern"
+SMALLEST_PHOTOGRAPH = 64  # pixels of the shorter side: the median picture
+
+Choice = Literal["auto", "transfer", "fine-tune", "scratch"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """What a run starts from: a published weight set, by its key, or a bundle, by its folder, or neither.
+
+    reason: in words, why this strategy.
+    """
+
+    strategy: Strategy
+    reason: str
+    weight_set: str | None = None
+    bundle: str | None = None
+
+    @property
+    def weights(self) -> str:
+        """The weights in words."""
+        return self.weight_set or self.bundle or "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What weights expect of a network's config and of its input."""
+
+    changes: Mapping[str, object]
+    preprocess: Preprocess
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def choose_start(
+    model: str,
+    changes: Mapping[str, object],
+    pictures_a_class: float,
+    *,
+    strategy: Choice = "auto",
+    weights: str | Path | None = None,
+) -> Start:
+    """Transfer below 1,000 pictures a class, fine-tuning up to 5,000, from scratch above; what is asked for stands.
+
+    changes: how the network's config differs from its name's. weights: None or "default" (the network's own published
+    set), a key of `list_weights()`, or a bundle or run. By itself it takes only published weights that are on this
+    machine: those that are asked for may be downloaded.
+    Raises UsageError for what does not go together, or weights of another network.
+    """
+    if strategy not in get_args(Choice):
+        known = get_args(Choice)
+        raise UsageError(f"unknown strategy {strategy!r}.{did_you_mean(strategy, known)} There is: {', '.join(known)}")
+    if strategy == "scratch":
+        if weights is not None:
+            raise UsageError(
+                f"strategy scratch starts from no weights, and weights {weights} was given: leave one away"
+            )
+        return Start(strategy="scratch", reason="you asked for it")
+    name = card(model).name
+    if weights is not None and weights != "default" and (bundle := _bundle(weights)) is not None:
+        of_bundle = read_bundle(bundle).model
+        if of_bundle != name:
+            raise UsageError(f"weights {weights}: is a bundle of {of_bundle}, not of {name}")
+        return _decide(strategy, pictures_a_class, Start(strategy="transfer", reason="", bundle=str(bundle.resolve())))
+    published = _published(name, changes, weights)
+    if published is None:
+        unknown = " ".join(["no weights of", name, *(f"{key}={value}" for key, value in changes.items())])
+        if strategy == "auto" and weights is None:
+            return Start(strategy="scratch", reason=f"{unknown} are published")
+        raise UsageError(f"{unknown} are published; --weights RUN starts from a run or a bundle of your own")
+    if strategy == "auto" and weights is None and pictures_a_class <= SCRATCH_ABOVE:
+        missing = _why_not_here(published)
+        if missing:
+            return Start(strategy="scratch", reason=missing)
+    return _decide(strategy, pictures_a_class, Start(strategy="transfer", reason="", weight_set=published.key))
+
+
+def default_model(pictures: Sequence[Pixels]) -> tuple[str, str]:
+    """The network for someone who names none, and why: what knows photographs already, if they are photographs."""
+    sides = [min(picture.shape[:2]) for picture in pictures]
+    coloured = any(picture.shape[2] == 3 for picture in pictures)
+    published = default_weights(PHOTOGRAPHS)
+    assert published is not None, f"{PHOTOGRAPHS} has weights in the catalogue"
+    if coloured and statistics.median(sides) >= SMALLEST_PHOTOGRAPH and not _why_not_here(published):
+        return PHOTOGRAPHS, "auto: the pictures are photographs, and its weights are on this machine"
+    return SMALL_PICTURES, "default"
+
+
+def model_of(weights: str | Path) -> str:
+    """The network that a weight set or a bundle is of. Raises UsageError for what is neither."""
+    bundle = _bundle(weights)
+    return weight_set(str(weights)).model if bundle is None else read_bundle(bundle).model
+
+
+def expected(start: Start) -> Expected | None:
+    """What the weights that a run starts from expect; None from scratch."""
+    if start.bundle is not None:
+        bundle = read_bundle(bundle_folder(Path(start.bundle)))
+        changes = {name: value for name, value in bundle.changes.items() if name != "num_classes"}
+        return Expected(changes=changes, preprocess=bundle.preprocess, mean=bundle.mean, std=bundle.std)
+    if start.weight_set is None:
+        return None
+    published = weight_set(start.weight_set)
+    transform = published.transform
+    return Expected(
+        changes=published.changes,
+        preprocess=transform.preprocess(),
+        mean=transform.mean,
+        std=transform.std,
+    )
+
+
+def _decide(strategy: Choice, pictures_a_class: float, start: Start) -> Start:
+    """The strategy for weights that can be had."""
+    if strategy != "auto":
+        return dataclasses.replace(start, strategy=strategy, reason="you asked for it")
+    counted = f"{pictures_a_class:,.0f} training pictures a class"
+    if pictures_a_class > SCRATCH_ABOVE:
+        reason = f"{counted}, more than {SCRATCH_ABOVE:,}, are enough to learn from alone"
+        return Start(strategy="scratch", reason=reason)
+    if pictures_a_class < TRANSFER_BELOW:
+        return dataclasses.replace(start, strategy="transfer", reason=f"{counted}, fewer than {TRANSFER_BELOW:,}")
+    reason = f"{counted}, between {TRANSFER_BELOW:,} and {SCRATCH_ABOVE:,}"
+    return dataclasses.replace(start, strategy="fine-tune", reason=reason)
+
+
+def _bundle(weights: str | Path) -> Path | None:
+    """The folder of a bundle or of a run's; None for what is no folder, and so may be a key."""
+    return bundle_folder(Path(weights)) if Path(weights).is_dir() else None
+
+
+def _published(name: str, changes: Mapping[str, object], weights: str | Path | None) -> WeightSet | None:
+    if weights is None or weights == "default":
+        return default_weights(name, changes)
+    found = weight_set(str(weights))
+    if found.model != name:
+        raise UsageError(f"weights {found.key}: are of {found.model}, not of {name}")
+    return found
+
+
+def _why_not_here(published: WeightSet) -> str:
+    """Why published weights cannot be used without asking, and how to have them; "" when they are here."""
+    try:
+        here = on_this_machine(published)
+    except MissingExtra as error:
+        return str(error)
+    except WeightsError as error:
+        return str(error)
+    if here:
+        return ""
+    size = "" if published.mebibytes is None else f" ({published.mebibytes:.0f} MiB)"
+    return (
+        f"the published weights {published.key}{size} are not on this machine, and nothing is downloaded unasked: "
+        "--weights default brings them"
+    )

@@ -1,0 +1,330 @@
+"""Which weights a run starts from and why; what then learns, and what stays as it was."""
+
+import json
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from convatlas.data.loader import read_all
+from convatlas.data.picture_set import ArrayReader, DataSplits, PictureSet
+from convatlas.engine.checkpoint import load_checkpoint
+from convatlas.engine.features import cache_features, can_cache, last_classifier
+from convatlas.engine.observer import Observer
+from convatlas.engine.optimizer import make_optimizer, make_schedule
+from convatlas.engine.parts import learns, parts, set_learning
+from convatlas.engine.plan import Plan, Wishes, make_plan
+from convatlas.engine.run import RunFolder
+from convatlas.engine.start import initial_network, start_training
+from convatlas.engine.strategy import choose_start, default_model
+from convatlas.errors import DownloadError, UsageError
+from convatlas.models import MODELS, create_model
+from convatlas.recipes.recipe import Recipe
+from convatlas.tasks.make import make_task
+from convatlas.weights import default_weights, weight_set
+from convatlas.weights.cache import cached_path
+
+pytestmark = pytest.mark.row("F-03")
+
+LITE0 = "package/efficientnet_lite0"
+MOBILE = "torchvision/mobilenet_v2/IMAGENET1K_V2"
+TINY = {"epochs": 2, "batch_size": 4, "threads": 1, "deterministic": True}
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CONVATLAS_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def photographs() -> DataSplits:
+    """Two classes of 64 x 64 pictures that differ in colour, and vary."""
+    random = np.random.default_rng(0)
+    labels = np.arange(20) % 2
+    pictures = [
+        (random.uniform(0, 1, (64, 64, 3)) * ([255, 90, 90] if label else [90, 90, 255])).astype(np.uint8)
+        for label in labels
+    ]
+    names = tuple(f"{number}.png" for number in range(len(labels)))
+    whole = PictureSet(
+        names=names, targets=labels, classes=("blue", "red"), read=ArrayReader(np.stack(pictures)), origin="colours"
+    )
+    order = np.arange(20)
+    return DataSplits(train=whole.take(order[:14]), val=whole.take(order[14:]), test=None, how="for a test")
+
+
+def plan_of(splits: DataSplits, *, changes: dict[str, object] | None = None, **wishes) -> Plan:
+    return make_plan(splits, Wishes(device="cpu", size=64, changes={**TINY, **(changes or {})}, **wishes))
+
+
+def trained(plan: Plan, splits: DataSplits, folder, *, resume: bool = False):
+    task = make_task(plan.task, plan.model, plan.classes, label_smoothing=plan.recipe.label_smoothing)
+    train, val = (read_all(part, plan.preprocess) for part in (splits.train, splits.val))
+    return start_training(plan, task, train, val, RunFolder(folder), resume=resume, observer=Observer())
+
+
+@pytest.mark.parametrize(
+    ("count", "strategy"),
+    [(1, "transfer"), (999, "transfer"), (1000, "fine-tune"), (5000, "fine-tune"), (5001, "scratch")],
+)
+def test_pictures_a_class_decide(count, strategy):
+    start = choose_start("efficientnet_lite0", {}, count)
+    assert start.strategy == strategy
+    assert f"{count:,}" in start.reason
+    assert start.weight_set == (None if strategy == "scratch" else LITE0)
+
+
+@pytest.mark.parametrize("strategy", ["transfer", "fine-tune", "scratch"])
+def test_what_is_asked_for_stands(strategy):
+    start = choose_start("efficientnet_lite0", {}, 3, strategy=strategy)
+    assert (start.strategy, start.reason) == (strategy, "you asked for it")
+
+
+def test_no_published_weights_means_from_scratch_and_says_so():
+    start = choose_start("lenet5_modern", {}, 3)
+    assert (start.strategy, start.weight_set) == ("scratch", None)
+    assert start.reason == "no weights of lenet5_modern are published"
+    with pytest.raises(UsageError, match="no weights of lenet5_modern are published; --weights RUN"):
+        choose_start("lenet5_modern", {}, 3, strategy="transfer")
+    assert "width=0.7" in choose_start("mobilenet_v2", {"width": 0.7}, 3).reason
+
+
+def test_weights_that_are_not_here_are_not_downloaded_unasked():
+    start = choose_start("mobilenet_v2", {}, 3)
+    assert start.strategy == "scratch"
+    assert MOBILE in start.reason and "--weights default brings them" in start.reason
+    assert choose_start("mobilenet_v2", {}, 3, weights="default").weight_set == MOBILE
+    assert choose_start("mobilenet_v2", {}, 3, strategy="transfer").weight_set == MOBILE
+
+
+def test_weights_in_the_cache_are_used():
+    path = cached_path(weight_set(MOBILE))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"here")
+    start = choose_start("mobilenet_v2", {}, 3)
+    assert (start.strategy, start.weight_set) == ("transfer", MOBILE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"strategy": "fine_tune"}, "unknown strategy 'fine_tune'. Did you mean \"fine-tune\""),
+        ({"strategy": "scratch", "weights": "default"}, "starts from no weights"),
+        ({"weights": MOBILE}, f"weights {MOBILE}: are of mobilenet_v2, not of efficientnet_lite0"),
+        ({"weights": "package/efficientnet_lite"}, "unknown weight set"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        choose_start("efficientnet_lite0", {}, 3, **arguments)
+
+
+def test_weights_that_cannot_be_had_offline_stop_before_anything_is_written(photographs, tmp_path, monkeypatch):
+    from convatlas.engine.start import bring_weights
+
+    plan = plan_of(photographs, model="mobilenet_v2", strategy="transfer")
+    with pytest.raises(DownloadError, match="By hand: download https"):
+        bring_weights(plan, offline=True)
+
+
+def test_the_network_for_someone_who_names_none():
+    large, small = np.zeros((64, 80, 3), np.uint8), np.zeros((28, 28, 3), np.uint8)
+    assert default_model([large, large, small])[0] == "efficientnet_lite0"
+    assert default_model([small, small, large]) == ("lenet5_modern", "default")
+    assert default_model([large[:, :, :1]]) == ("lenet5_modern", "default")
+
+
+def test_the_best_published_set_is_the_default():
+    assert default_weights("resnet50").key == "torchvision/resnet50/IMAGENET1K_V2"
+    assert default_weights("mobilenet_v2", {"width": 1.4}).changes == {"width": 1.4}
+    assert default_weights("lenet5") is None
+
+
+def test_the_plan_takes_from_the_weights_what_they_expect(photographs):
+    plan = make_plan(photographs, Wishes(model="efficientnet_lite0", device="cpu"))
+    transform = weight_set(LITE0).transform
+    assert (plan.start.strategy, plan.recipe_name, plan.recipe.trainable) == ("transfer", "transfer", "head")
+    assert (plan.recipe.mean, plan.recipe.std) == (transform.mean, transform.std)
+    assert (plan.preprocess.height, plan.preprocess.resize, plan.preprocess.fit) == (224, 256, "crop")
+    assert plan.changes == {"in_channels": 3, "num_classes": 2}
+    assert {plan.origins[name] for name in ("mean", "std", "preprocess.resize", "model.in_channels")} == {"the weights"}
+    assert plan.origins["strategy"] == "auto: 7 training pictures a class, fewer than 1,000"
+    assert {name for name in plan.settings() if not plan.origins.get(name)} == set()
+    smaller = make_plan(photographs, Wishes(model="efficientnet_lite0", device="cpu", size=112))
+    assert (smaller.preprocess.height, smaller.preprocess.resize) == (112, 128)
+    assert Plan.from_dict(json.loads(json.dumps(plan.to_dict()))) == plan
+
+
+@pytest.mark.parametrize("model", ["resnet18", "mobilenet_v2", "efficientnet_b0", "lenet5_modern", "lenet5"])
+def test_each_parameter_is_in_one_part_the_classifier_in_the_first(model):
+    with torch.device("meta"):
+        network = create_model(model)
+    found = parts(network)
+    names = [name for part in found for name in part.parameters]
+    assert sorted(names) == sorted(name for name, _ in network.named_parameters())
+    assert [part.depth for part in found] == list(range(len(found)))
+    if model == "resnet18":
+        assert [part.name for part in found] == [
+            "classifier", "stages.3", "stages.2", "stages.1", "stages.0", "stem",
+        ]  # fmt: skip
+
+
+def test_a_stage_begins_after_the_one_behind_it_and_learns_more_slowly():
+    network = create_model("resnet18", num_classes=3)
+    recipe = Recipe(epochs=8, lr=0.1, optimizer="sgd", stage_decay=0.5, unfreeze_epochs=2)
+    begins = {part.name: next(e for e in range(1, 20) if learns(part, recipe, e)) for part in parts(network)}
+    assert begins == {"classifier": 1, "stages.3": 3, "stages.2": 5, "stages.1": 7, "stages.0": 9, "stem": 11}
+    optimizer = make_optimizer(network, recipe)
+    make_schedule(optimizer, recipe, steps_per_epoch=1)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    named = dict(network.named_parameters())
+    for part in parts(network):
+        expected = {0.1 * 0.5**part.depth} if begins[part.name] <= recipe.epochs else {None}
+        assert {rates.get(id(named[name])) for name in part.parameters} == expected
+
+    set_learning(network, recipe, epoch=3)
+    learning = {name for name, parameter in named.items() if parameter.requires_grad}
+    assert learning == {name for part in parts(network)[:2] for name in part.parameters}
+    still = [
+        name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d) and not module.training
+    ]
+    assert still and not any(name.startswith("stages.3") for name in still)
+
+
+SMALLEST = ("lenet5_modern", "resnet18", "resnet20_cifar", "mobilenet_v2", "efficientnet_b0", "efficientnet_lite0")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        name if name in SMALLEST else pytest.param(name, marks=pytest.mark.every_variant)
+        for name in sorted(set(MODELS) - {"lenet5"})
+    ],
+)
+def test_every_network_s_classifier_is_its_last_operation(model):
+    with torch.device("meta"):
+        network = create_model(model).eval()
+        seen = {}
+        classifier = last_classifier(network)
+        classifier.register_forward_hook(lambda _m, _x, output: seen.update(y=output))
+        size = 32 if "cifar" in model or "lenet" in model else 64
+        assert network(torch.empty(2, network.config.in_channels, size, size)) is seen["y"]
+
+
+def test_features_that_are_computed_once_train_the_same_classifier(photographs, tmp_path, monkeypatch):
+    plan = plan_of(photographs, model="efficientnet_lite0", strategy="transfer")
+    assert can_cache(plan.recipe)
+    before = initial_network(plan).state_dict()
+    once = trained(plan, photographs, tmp_path / "once").deployed.network.state_dict()
+    monkeypatch.setattr("convatlas.engine.start.can_cache", lambda recipe: False)
+    anew = trained(plan, photographs, tmp_path / "anew").deployed.network.state_dict()
+    for name, value in anew.items():
+        torch.testing.assert_close(once[name], value, rtol=1e-4, atol=1e-6)
+        if name.startswith("head.fc"):
+            assert not torch.equal(value, before[name])
+        else:
+            assert torch.equal(value, before[name]), f"{name} is of the frozen part"
+    assert len(load_checkpoint(RunFolder(tmp_path / "once").last).network) == 2
+
+
+def test_pictures_that_change_are_not_computed_once(photographs):
+    assert not can_cache(plan_of(photographs, model="efficientnet_lite0", changes={"flip": True}).recipe)
+    assert not can_cache(plan_of(photographs, model="efficientnet_lite0", strategy="fine-tune").recipe)
+
+
+def test_features_are_the_classifier_s_input(photographs):
+    network = create_model("mobilenet_v2", num_classes=2).eval()
+    preprocess = plan_of(photographs, model="mobilenet_v2").preprocess
+    readable = read_all(photographs.val, preprocess)
+    normalize = nn.Module()
+    normalize.forward = lambda pixels: pixels.float() / 255
+    done = []
+    features = cache_features(network, normalize, readable, progress=done.append)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(readable.kept).float() / 255)
+        torch.testing.assert_close(last_classifier(network)(torch.from_numpy(features.kept)), expected)
+    assert done[-1] == len(photographs.val)
+
+
+def test_a_resumed_transfer_ends_as_one_never_stopped(photographs, tmp_path):
+    plan = plan_of(photographs, model="efficientnet_lite0", changes={"epochs": 3})
+    whole = trained(plan, photographs, tmp_path / "whole").deployed.network.state_dict()
+
+    class Stop(Observer):
+        def epoch_done(self, row, *, best):
+            raise KeyboardInterrupt
+
+    task = make_task(plan.task, plan.model, plan.classes, label_smoothing=plan.recipe.label_smoothing)
+    train, val = (read_all(part, plan.preprocess) for part in (photographs.train, photographs.val))
+    with pytest.raises(KeyboardInterrupt):
+        start_training(plan, task, train, val, RunFolder(tmp_path / "stopped"), observer=Stop())
+    resumed = trained(plan, photographs, tmp_path / "stopped", resume=True).deployed.network.state_dict()
+    assert all(torch.equal(resumed[name], value) for name, value in whole.items())
+
+
+def test_fine_tuning_changes_every_stage_that_began(photographs, tmp_path):
+    plan = plan_of(
+        photographs, model="efficientnet_lite0", strategy="fine-tune",
+        changes={"epochs": 3, "ema_decay": 0.0, "lr": 0.01, "warmup_epochs": 0.0, "schedule": "constant"},
+    )  # fmt: skip
+    before = initial_network(plan).state_dict()
+    trained(plan, photographs, tmp_path / "run")
+    after = load_checkpoint(RunFolder(tmp_path / "run").last).network
+    changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
+    network = create_model(plan.model, **plan.changes)
+    for part in parts(network):
+        moved = changed & set(part.parameters)
+        assert bool(moved) == learns(part, plan.recipe, plan.recipe.epochs), part.name
+
+
+def test_a_bundle_gives_its_weights_and_its_head_where_the_classes_are_the_same(photographs, tmp_path):
+    from convatlas.api.train import train
+    from tests.api.conftest import picture_folder
+
+    photos = picture_folder(tmp_path / "photos", count=8)
+    first = train(
+        photos, model="lenet5_modern", out=tmp_path / "first", changes={"epochs": 1, "threads": 1}, export=False
+    )
+    with_its_weights = train(
+        photos, weights=first.path, strategy="fine-tune", out=tmp_path / "same", export=False,
+        changes={"epochs": 1, "threads": 1, "lr": 1e-9, "ema_decay": 0.0},
+    )  # fmt: skip
+    assert with_its_weights.plan.model == "lenet5_modern"
+    kept = safetensors.torch.load_file(first.path / "bundle" / "model.safetensors")
+    now = safetensors.torch.load_file(with_its_weights.path / "bundle" / "model.safetensors")
+    for name, value in kept.items():
+        torch.testing.assert_close(now[name], value, rtol=0, atol=1e-6)
+
+    (photos / "red").rename(photos / "scarlet")
+    plan = make_plan(photographs, Wishes(weights=first.path, strategy="transfer", device="cpu"))
+    network = initial_network(plan).state_dict()
+    assert network["output.weight"].shape == (2, 84)
+    assert torch.equal(network["c1.0.weight"], kept["c1.0.weight"])
+
+
+def test_grey_pictures_and_small_ones_start_from_the_same_weights(tmp_path):
+    random = np.random.default_rng(1)
+    pictures = random.integers(0, 255, (8, 25, 25, 1)).astype(np.uint8)
+    grey = PictureSet(
+        names=tuple(map(str, range(8))), targets=np.arange(8) % 2, classes=("a", "b"),
+        read=ArrayReader(pictures), origin="grey",
+    )  # fmt: skip
+    splits = DataSplits(train=grey, val=grey, test=None, how="for a test")
+    plan = make_plan(splits, Wishes(model="efficientnet_lite0", device="cpu"))
+    assert (plan.preprocess.channels, plan.preprocess.fit) == (3, "crop")
+    one = make_plan(splits, Wishes(model="efficientnet_lite0", model_changes={"in_channels": 1}, device="cpu"))
+    assert (one.preprocess.channels, len(one.recipe.mean)) == (1, 1)
+    inputs = torch.rand(2, 1, 64, 64)
+    with torch.no_grad():
+        torch.manual_seed(0)
+        three_channels = initial_network(plan).eval()(inputs.expand(2, 3, 64, 64))
+        torch.manual_seed(0)
+        one_channel = initial_network(one).eval()(inputs)
+    torch.testing.assert_close(one_channel, three_channels, rtol=1e-4, atol=1e-5)
+
+
+def test_a_size_below_the_network_s_smallest_is_refused(photographs):
+    with pytest.raises(UsageError, match="needs images of at least"):
+        make_plan(photographs, Wishes(model="efficientnet_lite0", size=16, device="cpu"))
