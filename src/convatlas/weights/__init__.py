@@ -12,7 +12,7 @@ from convatlas.catalog import resolve
 from convatlas.errors import UsageError, did_you_mean
 from convatlas.weights.weight_set import Source, Transform, WeightSet, read_sets
 
-__all__ = ["Source", "Transform", "WeightSet", "imagenet_classes", "list_weights", "weight_set"]
+__all__ = ["Source", "Transform", "WeightSet", "default_weights", "imagenet_classes", "list_weights", "weight_set"]
 
 _FILES = ("packaged.toml", "torchvision.toml", "timm.toml")
 
@@ -59,6 +59,21 @@ def list_weights(
         and (name is None or each.model == name)
         and (licence is None or each.licence.lower() == licence.lower())
     )
+
+
+def default_weights(model: str) -> WeightSet | None:
+    """The set that a network's name alone stands for; None for a network without published weights.
+
+    What a package carries, for it is there without any network; else torchvision's set with the highest published
+    top-1; else timm's. Sets for changed configs (`changes`) are left out.
+    model: a name or alias. Raises UsageError for an unknown one.
+    """
+    sets = [each for each in list_weights(model=model) if not each.changes]
+    for source in ("package", "torchvision", "timm"):
+        of_source = [each for each in sets if each.source == source]
+        if of_source:
+            return max(of_source, key=lambda each: each.top1 or 0.0)
+    return None
 
 
 @functools.cache
