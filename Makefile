@@ -25,11 +25,12 @@ PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m py
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.installed-all ## Train LeNet-5 on real handwritten digits, write a report, name unseen digits
+demo: $(VENV)/.installed-all ## Train LeNet-5 on handwritten digits, write a report, name unseen digits and a photograph
 	rm -rf demo
 	$(BIN)/convatlas train digits --model lenet5_modern --out demo/run
 	$(BIN)/convatlas data samples digits --out demo/digits --count 10 --split test
 	$(BIN)/convatlas predict demo/run demo/digits
+	$(BIN)/convatlas predict docs/pictures/chelsea.jpg
 	@echo "The report: demo/run/report.html"
 
 test: $(VENV)/.installed-dev ## Run the quick tests (a few minutes)

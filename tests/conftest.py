@@ -1,5 +1,6 @@
 """Small data that several rooms' tests share, made on the spot or read from the embedded digits."""
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,12 +10,32 @@ from PIL import Image
 
 from convatlas.data.picture_set import PictureSet
 from convatlas.data.source import open_pictures
+from convatlas.engine.published import published_bundle
 
 
 @pytest.fixture(scope="session")
 def digits() -> PictureSet:
     """The 5,000 embedded digits."""
     return open_pictures("digits")
+
+
+@pytest.fixture(scope="session")
+def lite0_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache with EfficientNet-Lite0's bundle, made from the package's weights: some ten seconds."""
+    cache = tmp_path_factory.mktemp("lite0")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONVATLAS_CACHE", str(cache))
+        published_bundle("efficientnet_lite0", offline=True)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def photographs() -> Path:
+    """The folder of scikit-image's packaged photographs, chelsea.png (a cat) and coffee.png among them."""
+    spec = importlib.util.find_spec("skimage")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "data"
 
 
 @pytest.fixture

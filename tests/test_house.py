@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -204,12 +205,17 @@ def test_readme_shows_the_two_commands() -> None:
 
 @pytest.mark.every_variant
 def test_readme_commands_work_as_written(tmp_path: Path) -> None:
-    """In a folder with `photos/` (three classes of regions of packaged photographs) and `cat.jpg`."""
+    """In a folder with `photos/` (three classes of regions of packaged photographs), `cat.jpg` and docs/pictures."""
     regions_of_photographs(tmp_path)
+    shutil.copytree(ROOT / "docs" / "pictures", tmp_path / "docs" / "pictures")
     steps = [step for step in readme_steps() if not (step[0] == "bash" and f"{step[1]} ".startswith(COVERED_BY_CI))]
     assert steps, "README.md shows no command to run"
     # `convatlas` stands beside the interpreter.
-    environment = os.environ | {"PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])}
+    environment = os.environ | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "CONVATLAS_CACHE": str(tmp_path / "cache"),
+        "CONVATLAS_OFFLINE": "1",  # no command downloads anything without being asked
+    }
     for language, code in steps:
         if language == "python":
             (tmp_path / "readme.py").write_text(code, encoding="utf-8")

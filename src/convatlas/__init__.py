@@ -21,7 +21,7 @@ _HOMES = {
     "card": "convatlas.catalog",
     "check_data": "convatlas.data.check",
     "contact_sheet": "convatlas.data.contact_sheet",
-    "create_model": "convatlas.models",
+    "create_model": "convatlas.api.create",
     "delete_run": "convatlas.engine.run",
     "diagnose": "convatlas.engine.doctor",
     "evaluate": "convatlas.api.evaluate",
@@ -72,6 +72,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from convatlas.api.create import create_model
     from convatlas.api.evaluate import evaluate
     from convatlas.api.predict import predict
     from convatlas.api.train import plan_training, resume, train
@@ -85,7 +86,6 @@ if TYPE_CHECKING:
     from convatlas.engine.predict.predictor import Predictor
     from convatlas.engine.run import delete_run, list_runs
     from convatlas.errors import ConvatlasError
-    from convatlas.models import create_model
     from convatlas.models.contract import capture
     from convatlas.recipes.recipe import Recipe
     from convatlas.weights import list_weights

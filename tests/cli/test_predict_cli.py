@@ -131,7 +131,7 @@ def test_wrong_use_is_told_without_a_traceback(
 @pytest.mark.usefixtures("here")
 def test_no_bundle(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("nowhere", "a.png") == 2
-    assert capsys.readouterr().err.startswith("error: nowhere: no such folder.")
+    assert capsys.readouterr().err.startswith("error: nowhere: there is no such picture, folder or bundle")
 
 
 def test_an_altered_bundle(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

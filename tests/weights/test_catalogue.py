@@ -7,8 +7,9 @@ import pytest
 from convatlas.catalog import list_models
 from convatlas.errors import UsageError
 from convatlas.models import MODELS, family_module, model_config
-from convatlas.weights import imagenet_classes, list_weights, weight_set
+from convatlas.weights import default_weights, imagenet_classes, list_weights, weight_set
 from convatlas.weights.keys import NAMES
+from convatlas.weights.preprocess import preprocess_of
 
 
 def test_every_set_is_complete():
@@ -132,6 +133,44 @@ def test_known_classes():
         "espresso",
         "toilet tissue",
     ]
+
+
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [
+        ("efficientnet_lite0", "package/efficientnet_lite0"),
+        ("tf_efficientnet_lite0", "package/efficientnet_lite0"),
+        ("resnet50", "torchvision/resnet50/IMAGENET1K_V2"),
+        ("resnet18", "torchvision/resnet18/IMAGENET1K_V1"),
+        ("mobilenet_v2", "torchvision/mobilenet_v2/IMAGENET1K_V2"),
+        ("lenet5_modern", None),
+        ("resnet50_paper", None),
+    ],
+)
+def test_default_weights(model, key):
+    found = default_weights(model)
+    assert (found and found.key) == key
+
+
+def test_every_network_with_sets_for_its_own_config_has_default_weights():
+    for model in {each.model for each in list_weights() if not each.changes}:
+        found = default_weights(model)
+        assert found is not None
+        assert (found.model, found.changes) == (model, {})
+
+
+def test_every_transform_becomes_a_preprocess():
+    for each in list_weights():
+        preprocess = preprocess_of(each.transform)
+        assert (preprocess.channels, preprocess.height, preprocess.width) == (
+            3,
+            each.transform.crop,
+            each.transform.crop,
+        )
+        assert (preprocess.fit, preprocess.resize) == (
+            ("stretch", None) if each.transform.resize is None else ("crop", each.transform.resize)
+        )
+    assert {preprocess_of(each.transform).fit for each in list_weights()} == {"crop", "stretch"}
 
 
 def test_the_sets_are_data_and_need_no_torch():

@@ -16,12 +16,16 @@ def predict(
     threshold: float | None = None,
     engine: EngineName = "auto",
     threads: int | None = None,
+    offline: bool | None = None,
 ) -> list[Classification | Failure]:
-    """Load a bundle (or a run's) and answer files, folders and globs, one record for each picture.
+    """Load a bundle (or a run's, or a network by name) and answer files, folders and globs, one record a picture.
+
+    predict("efficientnet_lite0", "cat.jpg")[0].top
+    predict("runs/digits", "scans/*.png")
 
     Keep a `Predictor` instead when more pictures will follow: loading is the slow part. Its arguments are described
-    there. Raises UsageError when a path leads to no picture, BundleError for a bundle that is altered.
+    there. Raises UsageError when a path leads to no picture, and what `Predictor` raises.
     """
     named = [pictures] if isinstance(pictures, str | Path) else pictures
     sources = expand_paths([str(each) for each in named])
-    return Predictor(path, engine=engine, threads=threads)(sources, top=top, threshold=threshold)
+    return Predictor(path, engine=engine, threads=threads, offline=offline)(sources, top=top, threshold=threshold)

@@ -1,5 +1,6 @@
 """`convatlas predict`: name what is on pictures."""
 
+import glob
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from convatlas.cli.download import download_bar
 from convatlas.cli.output import AsJson, err, note, print_json, print_line, print_table
+from convatlas.errors import UsageError
 
 if TYPE_CHECKING:
     from convatlas.engine.predict.predictor import EngineName
@@ -19,11 +22,23 @@ NAME_WIDTH = 60  # terminal columns at most that names are padded to
 
 
 def predict(
-    bundle: Annotated[Path, typer.Argument(help="A run, or a bundle.", show_default=False)],
-    pictures: Annotated[
-        list[str],
-        typer.Argument(help="Pictures, folders, globs, or - for one picture from standard input.", show_default=False),
+    first: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|PICTURE",
+            help="A run, a bundle, a network's name or a key of `convatlas weights list`; or else the first of the "
+            "pictures, which efficientnet_lite0 then names.",
+            show_default=False,
+        ),
     ],
+    pictures: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PICTURES",
+            help="Pictures, folders, globs, or - for one picture from standard input.",
+            show_default=False,
+        ),
+    ] = None,
     *,
     top: Annotated[int, typer.Option(help="How many classes to name for one picture, and in JSON.")] = 5,
     as_json: AsJson = False,
@@ -36,16 +51,30 @@ def predict(
     engine: Annotated[str, typer.Option(help="onnx, torch, or auto: onnx where the bundle is exported.")] = "auto",
     threads: Annotated[int | None, typer.Option(help="Processor threads; by default the engine's choice.")] = None,
     batch_size: Annotated[int, typer.Option(help="Pictures answered together.")] = 32,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Never touch the network; so does CONVATLAS_OFFLINE=1.")
+    ] = False,
 ) -> None:
     """Name what is on pictures, the most probable class first.
+
+    The first word is the model if it is a run or a bundle, or, where no file or folder has that name, a network's name
+    or a weight set's key. Otherwise every word is pictures, and efficientnet_lite0 answers.
+
+    A network answers by its published weights: prepared once, and downloaded if they are not on this machine.
 
     One picture: its best classes with bars; several: a line each. Exits 1 when a picture could not be read; the others
     are answered all the same.
     """
     from convatlas.engine.predict.inputs import expand_paths
     from convatlas.engine.predict.predictor import Predictor
+    from convatlas.engine.published import DEFAULT_MODEL, find_bundle, published_bundle
 
-    sources = expand_paths(pictures)
+    model = first if _is_model(first) else None
+    sources = expand_paths(_pictures(first, pictures or [], model))
+    with download_bar(model or DEFAULT_MODEL) as progress:
+        # Not the default by way of find_bundle: a folder of that name here may hold anything.
+        find = published_bundle if model is None else find_bundle
+        bundle = find(model or DEFAULT_MODEL, offline=offline or None, progress=progress, say=note)
     predictor = Predictor(bundle, engine=cast("EngineName", engine), threads=threads, batch_size=batch_size)
     answers = predictor.iterate(sources, top=top, threshold=threshold)
     if as_json or not sys.stdout.isatty():  # on a terminal the answers themselves show how far it is
@@ -59,6 +88,38 @@ def predict(
         failed = _print_lines(answers, [source.name for source in sources], multilabel=multilabel)
     if failed:
         raise typer.Exit(1)
+
+
+def _is_model(word: str) -> bool:
+    from convatlas.engine.bundle import holds_bundle
+    from convatlas.engine.published import is_known_name
+    from convatlas.engine.run import RunFolder
+
+    path = Path(word)
+    if path.exists():
+        # A run that has no bundle yet is a model, too: find_bundle says what it lacks.
+        return holds_bundle(path) or RunFolder(path).description.is_file()
+    return is_known_name(word)
+
+
+def _pictures(first: str, rest: list[str], model: str | None) -> list[str]:
+    """The words that mean pictures. Raises UsageError for a model without any, and for a first word that is nothing."""
+    from convatlas.data.pictures import PICTURE_SUFFIXES
+    from convatlas.engine.bundle import bundles_near
+    from convatlas.engine.predict.inputs import STDIN
+    from convatlas.engine.published import near_names
+
+    if model is not None:
+        if not rest:
+            raise UsageError(f"{model} is the model; name a picture after it: convatlas predict {model} PICTURE")
+        return rest
+    if first != STDIN and not Path(first).exists() and not glob.has_magic(first):
+        near = "" if Path(first).suffix.lower() in PICTURE_SUFFIXES else near_names(first) or bundles_near(Path(first))
+        raise UsageError(
+            f"{first}: there is no such picture, folder or bundle, and no network or weight set of that name "
+            f"(`convatlas models`, `convatlas weights list`).{near}"
+        )
+    return [first, *rest]
 
 
 def _with_progress(answers: "Iterator[Classification | Failure]", total: int) -> "Iterator[Classification | Failure]":

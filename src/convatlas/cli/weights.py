@@ -1,13 +1,12 @@
 """`convatlas weights`: published weights, on this machine and to be had. Needs no torch."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convatlas.cli.output import AsJson, err, note, print_json, print_line, print_table
+from convatlas.cli.download import download_bar
+from convatlas.cli.output import AsJson, note, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from convatlas.weights import WeightSet
@@ -66,7 +65,7 @@ def fetch(
     """Bring one weight set to this machine, unless it is here, and check it."""
     from convatlas.weights.fetch import fetch_weights
 
-    with _progress(key) as progress:
+    with download_bar(key) as progress:
         file = fetch_weights(key, offline=offline or None, progress=progress)
     if as_json:
         print_json(_record(file))
@@ -115,24 +114,3 @@ def _basis(file: "WeightFile") -> str:
 
 def _record(file: "WeightFile") -> dict[str, object]:
     return {**dataclasses.asdict(file), "path": str(file.path)}
-
-
-@contextmanager
-def _progress(words: str) -> Iterator[Callable[[int, int | None], None] | None]:
-    """A bar on stderr where a person looks at it, nothing in a pipe or a log."""
-    console = err()
-    if not console.is_terminal:
-        yield None
-        return
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(words, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -42,13 +42,13 @@ HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """How near the exported graph came to the network, on real pictures."""
+    """How near the exported graph came to the network, on the pictures that `data` names."""
 
     max_difference: float  # max |logit of the graph - logit of the network|
     tolerance: float  # the bound that it kept: 1e-4 * max(1, max |logit|)
     same_top1: int  # pictures with the same best class; multi-label: with the same set of labels
     pictures: int  # pictures compared
-    data: str  # which pictures, e.g. "digits test"
+    data: str  # which pictures: "digits test", "16 generated pictures"
     opset: int  # ONNX operator set of the graph
     versions: Mapping[str, str]  # of the packages that exported and compared
 
@@ -153,7 +153,33 @@ def bundle_folder(path: Path) -> Path:
         problem = "holds no bundle (a run writes it when training ends)"
     else:
         problem = "no such folder"
-    raise UsageError(f"{path}: {problem}.{_nearby(path)}")
+    hint = bundles_near(path) or " Train one first: convatlas train DATA --model NAME"
+    raise UsageError(f"{path}: {problem}.{hint}")
+
+
+def holds_bundle(path: Path) -> bool:
+    """Whether a bundle is meant by this place, be it a damaged one: `bundle_folder` finds it, or says what it lacks."""
+    if path.is_file():
+        return path.name == DESCRIPTION
+    names = (DESCRIPTION, WEIGHTS, ONNX)
+    return any((folder / name).is_file() for folder in (path, path / "bundle") for name in names)
+
+
+def bundles_near(path: Path) -> str:
+    """` Did you mean "runs/digits"?`: up to three bundles inside `path`, beside it, or among the runs here; or ""."""
+    found: list[str] = []
+    for place in (path, path.parent, Path("runs")):
+        try:
+            inside = sorted(place.iterdir()) if place.is_dir() else []
+        except OSError:
+            inside = []
+        for folder in inside:
+            holds = (folder / DESCRIPTION).is_file() or (folder / "bundle" / DESCRIPTION).is_file()
+            if holds and str(folder) not in found:
+                found.append(str(folder))
+    if not found:
+        return ""
+    return " Did you mean " + " or ".join(f'"{name}"' for name in found[:3]) + "?"
 
 
 def read_bundle(path: Path, *, verify: bool = True) -> Bundle:
@@ -185,23 +211,6 @@ def read_tensors(folder: Path) -> dict[str, NDArray[np.generic]]:
 def _write_description(staged: Path, bundle: Bundle) -> None:
     text = json.dumps(_to_json(bundle), indent=2, ensure_ascii=False, allow_nan=False)
     staged.write_text(text + "\n", encoding="utf-8", newline="\n")
-
-
-def _nearby(path: Path) -> str:
-    """Up to three bundles that may have been meant: inside `path`, beside it, or among the runs here."""
-    found: list[str] = []
-    for place in (path, path.parent, Path("runs")):
-        try:
-            inside = sorted(place.iterdir()) if place.is_dir() else []
-        except OSError:
-            inside = []
-        for folder in inside:
-            holds = (folder / DESCRIPTION).is_file() or (folder / "bundle" / DESCRIPTION).is_file()
-            if holds and str(folder) not in found:
-                found.append(str(folder))
-    if not found:
-        return " Train one first: convatlas train DATA --model NAME"
-    return " Did you mean " + " or ".join(f'"{name}"' for name in found[:3]) + "?"
 
 
 def _to_json(bundle: Bundle) -> dict[str, object]:

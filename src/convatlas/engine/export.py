@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.metadata
-import importlib.util
 import tempfile
 from pathlib import Path
 
@@ -18,11 +17,12 @@ from convatlas.engine.deploy import Deployed, load_deployed
 from convatlas.engine.predict.answer import probabilities
 from convatlas.engine.predict.onnx_engine import OnnxEngine
 from convatlas.engine.run import read_membership, run_around
+from convatlas.engine.versions import EXPORT_PACKAGES, can_export
 from convatlas.errors import BundleError, DataError, ExportError, MissingExtra, PictureError, SaveError, UsageError
 
 OPSET = 18  # what torch's exporter writes itself; a later one would go through a converter
 TOLERANCE = 1e-4
-CHUNK = 32  # pictures compared at a time
+CHUNK = 8  # pictures compared at a time: few, for a large network holds much for each
 INLINE_LIMIT = 2**31 - 2**20  # bytes: a protocol buffer ends at 2 GB; the rest is room for the graph
 
 
@@ -118,9 +118,8 @@ def _preprocessed(pictures: PictureSet, preprocess: Preprocess, count: int) -> N
 
 
 def _check_packages() -> None:
-    for package in ("onnx", "onnxscript", "onnxruntime"):
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtra("exporting to ONNX", "export")
+    if not can_export():
+        raise MissingExtra("exporting to ONNX", "export")
 
 
 def _write_graph(deployed: Deployed, pictures: NDArray[np.uint8], graph: Path) -> None:
@@ -178,7 +177,7 @@ def _compare(bundle: Bundle, deployed: Deployed, folder: Path, pictures: NDArray
         pictures=len(pictures),
         data=data,
         opset=OPSET,
-        versions={name: importlib.metadata.version(name) for name in ("torch", "onnx", "onnxscript", "onnxruntime")},
+        versions={name: importlib.metadata.version(name) for name in ("torch", *EXPORT_PACKAGES)},
     )
 
 

@@ -15,6 +15,7 @@ from convatlas.recipes import Strategy
 from convatlas.types import Pixels
 from convatlas.weights import WeightSet, default_weights, weight_set
 from convatlas.weights.fetch import on_this_machine
+from convatlas.weights.preprocess import preprocess_of
 
 TRANSFER_BELOW = 1_000  # pictures a class: with fewer only the classifier is trained
 SCRATCH_ABOVE = 5_000  # with more the pictures alone are enough
@@ -126,7 +127,7 @@ def expected(start: Start) -> Expected | None:
     transform = published.transform
     return Expected(
         changes=published.changes,
-        preprocess=transform.preprocess(),
+        preprocess=preprocess_of(transform),
         mean=transform.mean,
         std=transform.std,
     )

@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from typing import Any, Literal
 
-from convatlas.data.preprocess import Preprocess
-
 Source = Literal["torchvision", "timm", "efficientnet_pytorch", "convatlas"]
 """Whose names a state dict's keys are; "efficientnet_pytorch" are those of the TensorFlow ports (`_conv_stem`)."""
 
@@ -25,17 +23,6 @@ class Transform:
     interpolation: Literal["bilinear", "bicubic"]
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-
-    def preprocess(self) -> Preprocess:
-        """The geometry as what a bundle holds; mean and std go with the network."""
-        return Preprocess(
-            channels=3,
-            height=self.crop,
-            width=self.crop,
-            fit="stretch" if self.resize is None else "crop",
-            resize=self.resize,
-            interpolation=self.interpolation,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

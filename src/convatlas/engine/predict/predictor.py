@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from convatlas.data.pictures import decode, printable
-from convatlas.engine.bundle import bundle_folder, read_bundle
+from convatlas.engine.bundle import read_bundle
 from convatlas.engine.predict.answer import answer, check_threshold, check_top, probabilities
 from convatlas.engine.predict.inputs import Source
 from convatlas.engine.predict.onnx_engine import OnnxEngine
+from convatlas.engine.published import find_bundle
 from convatlas.errors import MissingExtra, PictureError, UsageError, did_you_mean
 from convatlas.types import Classification, Failure, Pixels, check_pixels
 
@@ -39,7 +40,7 @@ class Engine(Protocol):
 class Predictor:
     """A loaded bundle that answers pictures.
 
-    predictor = Predictor("runs/digits")
+    predictor = Predictor("runs/digits")  # or "efficientnet_lite0", with its published weights
     predictor("cat.jpg")[0].top
     """
 
@@ -50,19 +51,26 @@ class Predictor:
         engine: EngineName = "auto",
         threads: int | None = None,
         batch_size: int = 32,
+        offline: bool | None = None,
     ) -> None:
-        """Load a bundle, or the bundle of a run; every file is checked against its SHA-256.
+        """Load a bundle, or the bundle of a run, or a network by name; every file is checked against its SHA-256.
 
+        path: a folder; or, as a string for which there is no such file or folder, a network's name or alias or a weight
+        set's key ("torchvision/resnet50/IMAGENET1K_V2"). The bundle of published weights is made once, in the cache;
+        weights that are not on this machine are downloaded for it.
         engine: "onnx" needs an exported bundle and the extra `export`; "torch" works on any bundle; "auto" takes ONNX
         where it can, for it starts much faster.
         threads: processor threads for the network; None leaves the choice to the engine.
         batch_size: pictures answered together, and so held in memory at a time.
-        Raises UsageError for wrong options or no bundle at `path`, BundleError for one that is incomplete or altered.
+        offline: download nothing; None: as the environment's CONVATLAS_OFFLINE says.
+        Raises UsageError for wrong options, or when `path` is neither a bundle nor a known name or has no published
+        weights; BundleError for a bundle that is incomplete or altered; by name also MissingExtra, DownloadError and
+        WeightsError, as `fetch_weights`.
         """
         for name, value in (("threads", 1 if threads is None else threads), ("batch_size", batch_size)):
             if isinstance(value, bool) or value < 1:
                 raise UsageError(f"{name}: expected a whole number of at least 1, got {value}")
-        self.folder = bundle_folder(Path(path))
+        self.folder = find_bundle(path, offline=offline)
         self.bundle = read_bundle(self.folder)
         self.batch_size = batch_size
         self.engine = _load_engine(self.folder, self.bundle.exported, engine, threads)
