@@ -19,6 +19,7 @@ SURFACES = ("brick", "grass", "gravel")
 SIDE = 64  # of a region, in pixels of the photograph
 TRAIN, TEST = 120, 40  # regions of each class
 SEEDS = (0, 1, 2)
+MODEL = "lenet5_modern"
 
 
 def measure() -> dict[str, Any]:
@@ -26,7 +27,7 @@ def measure() -> dict[str, Any]:
     for seed in SEEDS:
         with tempfile.TemporaryDirectory() as folder:
             write_regions(Path(folder) / "regions", seed=seed)
-            run = train(Path(folder) / "regions", out=Path(folder) / "run", changes={"seed": seed})
+            run = train(Path(folder) / "regions", model=MODEL, out=Path(folder) / "run", changes={"seed": seed})
             answers = predict(run.path, Path(folder) / "regions" / "test")
             named = [Path(answer.source).parent.name == answer.top.label for answer in answers]
         assert run.test is not None
@@ -43,7 +44,7 @@ def measure() -> dict[str, Any]:
 
 def lines(measured: dict[str, Any]) -> list[str]:
     return [
-        f"lenet5_modern on {measured['pictures']} regions of photographs (brick, grass, gravel), seed {run['seed']}: "
+        f"{MODEL} on {measured['pictures']} regions of photographs (brick, grass, gravel), seed {run['seed']}: "
         f"{run['accuracy']:.1%} of the test regions, predict names {run['named_by_predict']}, training "
         f"{run['training_seconds']:.0f} s"
         for run in measured["runs"]

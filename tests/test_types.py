@@ -2,52 +2,51 @@
 
 import pytest
 
-from convatlas.types import EpochRow, best_epoch
+from convatlas.types import EpochRow, best_epoch, last_gain
+
+pytestmark = pytest.mark.row("F-04")
 
 
-def history(*epochs: tuple[float, float], pictures: int = 100) -> list[EpochRow]:
-    """Rows of (validation score, validation loss)."""
+def history(*losses: float, error: float = 0.02, scores: tuple[float, ...] = ()) -> list[EpochRow]:
+    """Rows with these validation losses, each with the same standard error."""
     return [
         EpochRow(
             epoch=number,
             learning_rate=0.1,
             train_loss=1.0,
             val_loss=loss,
-            val_score=score,
-            val_pictures=pictures,
+            val_loss_error=error,
+            val_score=scores[number - 1] if scores else 0.9,
             seconds=1.0,
             images_per_second=1.0,
         )
-        for number, (score, loss) in enumerate(epochs, start=1)
+        for number, loss in enumerate(losses, start=1)
     ]
 
 
-@pytest.mark.row("F-04")
 @pytest.mark.parametrize(
-    ("epochs", "kept"),
+    ("losses", "kept"),
     [
-        ([(0.5, 1.0)], 1),
-        ([(0.5, 1.0), (0.9, 0.3)], 2),  # clearly better
-        ([(0.5, 0.3), (0.9, 1.0)], 2),  # clearly better, whatever the loss
-        ([(0.9, 0.3), (0.5, 0.1)], 1),  # clearly worse, whatever the loss
-        # One standard error of 0.90 of 100 pictures is 0.030.
-        ([(0.90, 0.3), (0.88, 0.2)], 2),  # as good, and a smaller loss
-        ([(0.90, 0.3), (0.88, 0.4)], 1),
-        ([(0.90, 0.3), (0.86, 0.2)], 1),
-        ([(0.88, 0.2), (0.90, 0.3)], 1),  # as good, and the loss was smaller before
-        # It does not slip down step by step: measured from the highest, 0.90, not from the last one kept.
-        ([(0.90, 0.3), (0.88, 0.2), (0.86, 0.1)], 2),
-        ([(0.90, 0.3), (0.90, 0.3)], 1),  # the first of equals
-        # A lucky early 100 % of 100 pictures (standard error 0.0098) does not hold for ever.
-        ([(1.0, 0.2), (0.99, 0.15)], 1),
-        ([(1.0, 0.2), (1.0, 0.15)], 2),
+        ((1.0,), 1),
+        ((1.0, 0.3), 2),  # clearly better
+        ((0.3, 0.5), 1),  # clearly worse
+        ((0.30, 0.31), 2),  # as good: the later
+        ((0.30, 0.3199, 0.31), 3),
+        ((0.30, 0.3201), 1),  # just beyond the standard error
+        # It does not slip away step by step: measured from the smallest, not from the last one kept.
+        ((0.30, 0.315, 0.33, 0.345), 2),
+        ((0.30, 0.40, 0.31), 3),  # back again
+        ((0.30, 0.31, 0.20, 0.31), 3),  # one smaller than all before is the measure from then on
     ],
 )
-def test_the_epoch_that_is_kept(epochs, kept):
-    assert best_epoch(history(*epochs)).epoch == kept
+def test_the_epoch_that_is_kept(losses, kept):
+    assert best_epoch(history(*losses)).epoch == kept
 
 
 def test_more_pictures_tell_smaller_differences_apart():
-    epochs = [(0.90, 0.3), (0.88, 0.2)]
-    assert best_epoch(history(*epochs, pictures=100)).epoch == 2
-    assert best_epoch(history(*epochs, pictures=10_000)).epoch == 1
+    assert best_epoch(history(0.30, 0.31, error=0.02)).epoch == 2
+    assert best_epoch(history(0.30, 0.31, error=0.002)).epoch == 1
+
+
+def test_nothing_is_gained_by_reaching_the_same_score_again():
+    assert last_gain(history(0.3, 0.2, 0.1, scores=(0.8, 0.9, 0.9))).epoch == 2

@@ -1,6 +1,5 @@
 """What passes between rooms: frozen records, checked when they are made. NumPy only."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -56,37 +55,39 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRow:
-    """What one epoch gave. Losses are means over the pictures; val_score is 0..1; seconds count training alone."""
+    """What one epoch gave. Losses are means over the pictures; val_score is 0..1; seconds count training alone.
+
+    val_loss_error: the standard error of val_loss, which is a mean over the validation pictures.
+    """
 
     epoch: int
     learning_rate: float
     train_loss: float
     val_loss: float
+    val_loss_error: float
     val_score: float
-    val_pictures: int
     seconds: float
     images_per_second: float
 
 
 def best_epoch(history: Sequence[EpochRow]) -> EpochRow:
-    """The epoch whose weights are kept: of those within one standard error of the best validation score so far, the one
-    with the smallest validation loss.
+    """The epoch whose weights are kept: the last one whose validation loss is the smallest so far, or larger by no more
+    than the standard error of that.
 
-    On a few hundred pictures the score alone goes up and down by chance, and would keep a lucky early epoch.
+    On a few hundred pictures loss and score go up and down by chance, and the smallest loss is as often as not luck.
     """
-    kept, highest = history[0], history[0].val_score
+    kept = smallest = history[0]
     for row in history[1:]:
-        highest = max(highest, row.val_score)
-        enough = highest - _standard_error(highest, row.val_pictures)
-        if row.val_score >= enough and (row.val_loss < kept.val_loss or kept.val_score < enough):
+        if row.val_loss < smallest.val_loss:
+            smallest = row
+        if row.val_loss <= smallest.val_loss + smallest.val_loss_error:
             kept = row
     return kept
 
 
-def _standard_error(share: float, pictures: int) -> float:
-    """Of a share of so many pictures; with one right and one wrong added, so that it is not 0 at the ends."""
-    smoothed = (share * pictures + 1) / (pictures + 2)
-    return math.sqrt(smoothed * (1 - smoothed) / pictures)
+def last_gain(history: Sequence[EpochRow]) -> EpochRow:
+    """The epoch that first had the highest validation score: since then nothing was gained."""
+    return max(history, key=lambda row: row.val_score)
 
 
 def check_pixels(picture: Pixels, name: str = "picture") -> Pixels:

@@ -9,6 +9,7 @@ import pytest
 from convatlas.cli import progress as module
 from convatlas.cli.progress import PIPE_INTERVAL, TrainingProgress
 from convatlas.engine.run import RunFolder
+from convatlas.engine.strategy import Start
 from convatlas.types import EpochRow
 from tests.cli.terminal import fake_terminal
 
@@ -39,6 +40,7 @@ def plan(epochs: int, task: str = "classify") -> Any:
         task=task,
         recipe=SimpleNamespace(epochs=epochs),
         recipe_name="handwriting",
+        start=Start(strategy="scratch", reason="no weights of lenet5 are published"),
         origins={"recipe": "auto: made for digits"},
     )
 
@@ -55,7 +57,7 @@ def row(epoch: int) -> EpochRow:
         train_loss=0.5,
         val_loss=0.25,
         val_score=0.9,
-        val_pictures=400,
+        val_loss_error=0.01,
         seconds=2.0,
         images_per_second=1234.5,
     )
@@ -73,6 +75,7 @@ def test_what_is_planned_is_said_first(clock: Clock, capsys: pytest.CaptureFixtu
     assert capsys.readouterr() == (
         "",
         "lenet5 on photos: 2 classes, 1,200 training, 20 validation, 30 test pictures\n"
+        "strategy scratch: no weights of lenet5 are published\n"
         f"recipe handwriting (made for digits); run in {RUN.path}\n"
         "warning: 2 pictures are in more than one part\n",
     )
@@ -93,7 +96,7 @@ def test_a_pipe_gets_a_line_now_and_then_and_the_last(clock: Clock, capsys: pyte
     assert capsys.readouterr() == ("", EPOCH_2 + "\n")
     shown.epoch_done(row(3), best=True)
     shown.stop()
-    assert capsys.readouterr() == ("", EPOCH_2.replace("  2/3", "  3/3") + "  best\n")
+    assert capsys.readouterr() == ("", EPOCH_2.replace("  2/3", "  3/3") + "  kept\n")
 
 
 def test_a_terminal_gets_a_line_for_each_epoch(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +109,7 @@ def test_a_terminal_gets_a_line_for_each_epoch(clock: Clock, monkeypatch: pytest
     written = stderr.getvalue()
     for epoch in (1, 2, 3):
         assert EPOCH_2.replace("  2/3", f"  {epoch}/3") in written
-    assert written.count("  best") == 1
+    assert written.count("  kept") == 1
 
 
 def test_the_bar_tells_what_is_done_and_how_fast(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

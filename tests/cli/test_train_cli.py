@@ -75,6 +75,10 @@ def test_what_is_no_count_is_refused(text):
         (["train", "--resume", "runs/x", "--epochs", "3"], "goes on by the run's own plan; leave away --epochs"),
         (["train", "--resume", "runs/x", "--val", "0.3", "--device", "cuda"], "leave away --val, --device"),
         (["train", "photos", "--device", "gpu"], "unknown device 'gpu'"),
+        (["train", "photos", "--strategy", "finetune"], "unknown strategy 'finetune'. Did you mean \"fine-tune\""),
+        (["train", "photos", "--strategy", "scratch", "--weights", "default"], "leave one away"),
+        (["train", "photos", "--weights", "torchvision/resnet5/V1"], "unknown weight set"),
+        (["train", "photos", "--set", "model.widht=2"], "lenet5_modern has no option 'widht'"),
         (["models", "--task", "clasify"], 'Did you mean "classify"'),
         (["runs", "--delete", "nothing", "--yes"], "has no run 'nothing'"),
         (["evaluate", "nowhere"], "nowhere: no such folder"),
@@ -161,6 +165,38 @@ def test_the_result_of_a_run_as_json(run, tmp_path):
     result = json.loads(out)
     assert (code, result["run"], result["epochs"], result["parity"]) == (0, "r", 1, None)
     assert result["test"]["task"] == "classify"
+
+
+@pytest.mark.row("F-03")
+def test_a_run_says_what_it_starts_from_and_why(run, tmp_path):
+    picture_folder(tmp_path / "photos", count=8)
+    common = ["--size", "64", "--epochs", "1", "--threads", "1", "--no-export"]
+    code, _, err = run("train", "photos", "--model", "efficientnet_lite0", "--out", "r", *common)
+    assert code == 0
+    assert "strategy transfer: 6 training pictures a class, fewer than 1,000; from package/efficientnet_lite0" in err
+    assert "licence: Apache-2.0; trained on ImageNet-1k: non-commercial" in " ".join(err.split())
+    provenance = json.loads((tmp_path / "r" / "bundle" / "bundle.json").read_text(encoding="utf-8"))["provenance"]
+    assert provenance["weights"] == "transfer from package/efficientnet_lite0"
+    assert provenance["weights_licence"] == "Apache-2.0"
+
+    code, _, err = run("train", "photos", "--weights", "r", "--strategy", "fine-tune", "--out", "again", *common)
+    assert code == 0 and "strategy fine-tune: you asked for it; from" in err
+
+
+@pytest.mark.row("F-03")
+def test_weights_that_are_not_here(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("CONVATLAS_CACHE", str(tmp_path / "cache"))
+    picture_folder(tmp_path / "photos", count=8)
+    code, out, err = run("train", "photos", "--model", "mobilenet_v2", "--dry-run", "--size", "64")
+    assert code == 0 and re.search(
+        r"^strategy +scratch +auto: the published weights torchvision/mobilenet_v2", out, re.M
+    )
+    code, out, err = run(
+        "train", "photos", "--model", "mobilenet_v2", "--strategy", "transfer", "--offline", "--size", "64"
+    )
+    assert (code, out) == (1, "")
+    assert "By hand: download https://" in err and "Traceback" not in err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_dry_run_shows_each_setting_with_its_origin(run, tmp_path):

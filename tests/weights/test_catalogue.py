@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from convatlas.catalog import list_models
+from convatlas.catalog import list_cards, list_models
 from convatlas.errors import UsageError
 from convatlas.models import MODELS, family_module, model_config
 from convatlas.weights import default_weights, imagenet_classes, list_weights, weight_set
@@ -69,6 +69,19 @@ def test_torchvisions_sets_say_what_torchvision_says():
         assert list(ours.transform.mean) == transform.mean
         assert list(ours.transform.std) == transform.std
         assert list(imagenet_classes()) == weights.meta["categories"]
+
+
+def test_the_cards_state_the_scores_of_torchvisions_sets():
+    figures = [
+        (each.name, figure)
+        for each in list_cards()
+        for figure in each.published
+        if figure.source == "torchvision, weights IMAGENET1K_V1"
+    ]
+    assert len(figures) == 10  # top-1 and top-5 of five ResNets
+    for name, figure in figures:
+        theirs = weight_set(f"torchvision/{name}/IMAGENET1K_V1")  # compared with torchvision above
+        assert figure.value == {"accuracy": theirs.top1, "top-5 accuracy": theirs.top5}[figure.measure]
 
 
 def test_timms_sets_say_what_timm_says():

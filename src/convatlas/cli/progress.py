@@ -93,7 +93,7 @@ class TrainingProgress(Observer):
         self._last_line = now
         line = (
             f"epoch {row.epoch:>3}/{self._epochs}  loss {row.train_loss:.4f}  validation loss {row.val_loss:.4f}  "
-            f"{self._score_name} {row.val_score:.2%}  {row.images_per_second:,.0f} images/s{'  best' if best else ''}"
+            f"{self._score_name} {row.val_score:.2%}  {row.images_per_second:,.0f} images/s{'  kept' if best else ''}"
         )
         if self._bar.disable:
             note(line)

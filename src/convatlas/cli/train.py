@@ -91,7 +91,12 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Decides split and training.", rich_help_panel=TRAINING)] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="FIELD=VALUE", help="Any field of the recipe.", rich_help_panel=TRAINING),
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Any field of the recipe; or of the network, as model.FIELD=VALUE.",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.", rich_help_panel=MACHINE)] = "auto",
     precision: Annotated[
@@ -128,7 +133,9 @@ def train(
 
     if (data is None) == (resume is None):
         raise UsageError("name the data to train on, or a run to go on with (--resume RUN), not both or neither")
-    changes = parse_changes(settings or [])
+    of_model = [setting for setting in settings or [] if setting.startswith("model.")]
+    changes = parse_changes([setting for setting in settings or [] if setting not in of_model])
+    model_changes = _model_changes(of_model)
     options = {
         "epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "lr": lr, "schedule": schedule,
         "patience": patience, "seed": seed, "precision": precision, "threads": threads, "workers": workers,
@@ -156,6 +163,7 @@ def train(
             weights=weights,
             recipe=recipe,
             changes=changes,
+            model_changes=model_changes,
             size=size,
             fit=chosen_fit,
             val=val,
@@ -194,6 +202,7 @@ def train(
                 out=out,
                 recipe=recipe,
                 changes=changes,
+                model_changes=model_changes,
                 size=size,
                 fit=chosen_fit,
                 val=val,
@@ -212,6 +221,22 @@ def train(
     finally:
         progress.stop()
     _print_result(result, as_json=as_json)
+
+
+def _model_changes(settings: list[str]) -> dict[str, object]:
+    """`["model.width=0.5"]` -> {"width": 0.5}; the network's config checks field and value."""
+    import json
+
+    changes: dict[str, object] = {}
+    for setting in settings:
+        name, equals, text = setting.removeprefix("model.").partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set {setting}: expected model.field=value, such as --set model.in_channels=1")
+        try:
+            changes[name] = json.loads(text)
+        except ValueError:
+            changes[name] = text
+    return changes
 
 
 def _refuse_with_resume(context: typer.Context) -> None:
@@ -283,7 +308,7 @@ def _print_result(result: "TrainResult", *, as_json: bool) -> None:
     for failure in result.skipped:
         note(f"left out: {failure.source}: {failure.reason}")
     print_line(f"{score_line(judged)} on {judged.pictures:,} {SPLIT_NAMES[judged.split]} pictures")
-    epochs = "1 epoch" if result.epochs == 1 else f"{result.epochs} epochs, the best was epoch {result.best_epoch}"
+    epochs = "1 epoch" if result.epochs == 1 else f"{result.epochs} epochs, epoch {result.best_epoch} was kept"
     print_line(f"trained {epochs}, {duration(result.training_seconds)}")
     if result.parity is not None:
         print_line(

@@ -24,7 +24,7 @@ from convatlas.engine.step import TrainStep
 from convatlas.errors import CheckpointError
 from convatlas.tasks.family import decode_for
 from convatlas.tasks.task import Task
-from convatlas.types import EpochRow, best_epoch
+from convatlas.types import EpochRow, best_epoch, last_gain
 
 Tensors = tuple[Tensor, ...] | list[Tensor]
 Averaging = Callable[[Tensors, Tensors, Tensor | int], None]
@@ -51,8 +51,8 @@ class Progress:
         return best_epoch(self.history).epoch if self.history else 0
 
     def out_of_patience(self, patience: int | None) -> bool:
-        """Whether so many epochs have gone by without a better one."""
-        return patience is not None and self.epochs - self.best_epoch >= patience
+        """Whether so many epochs have gone by without a better score."""
+        return patience is not None and bool(self.history) and self.epochs - last_gain(self.history).epoch >= patience
 
     def to_dict(self) -> dict[str, object]:
         """JSON-ready; `from_dict` reads it back."""

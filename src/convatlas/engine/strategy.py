@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from convatlas.catalog import card
 from convatlas.data.preprocess import Preprocess
 from convatlas.engine.bundle import bundle_folder, read_bundle
+from convatlas.engine.published import DEFAULT_MODEL
 from convatlas.errors import MissingExtra, UsageError, WeightsError, did_you_mean
 from convatlas.recipes import Strategy
 from convatlas.types import Pixels
@@ -20,7 +21,6 @@ from convatlas.weights.preprocess import preprocess_of
 TRANSFER_BELOW = 1_000  # pictures a class: with fewer only the classifier is trained
 SCRATCH_ABOVE = 5_000  # with more the pictures alone are enough
 
-PHOTOGRAPHS = "efficientnet_lite0"  # its weights are in a package
 SMALL_PICTURES = "lenet5_modern"
 SMALLEST_PHOTOGRAPH = 64  # pixels of the shorter side: the median picture
 
@@ -102,10 +102,10 @@ def default_model(pictures: Sequence[Pixels]) -> tuple[str, str]:
     """The network for someone who names none, and why: what knows photographs already, if they are photographs."""
     sides = [min(picture.shape[:2]) for picture in pictures]
     coloured = any(picture.shape[2] == 3 for picture in pictures)
-    published = default_weights(PHOTOGRAPHS)
-    assert published is not None, f"{PHOTOGRAPHS} has weights in the catalogue"
+    published = default_weights(DEFAULT_MODEL)
+    assert published is not None, f"{DEFAULT_MODEL} has weights in the catalogue"
     if coloured and statistics.median(sides) >= SMALLEST_PHOTOGRAPH and not _why_not_here(published):
-        return PHOTOGRAPHS, "auto: the pictures are photographs, and its weights are on this machine"
+        return DEFAULT_MODEL, "auto: the pictures are photographs, and its weights are on this machine"
     return SMALL_PICTURES, "default"
 
 

@@ -82,8 +82,8 @@ def train_network(
             learning_rate=learning_rate,
             train_loss=train_loss,
             val_loss=summary.loss,
+            val_loss_error=summary.loss_error,
             val_score=task.score(summary),
-            val_pictures=summary.pictures,
             seconds=seconds,
             images_per_second=images / seconds,
         )

@@ -33,9 +33,22 @@ def softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
 
 def negative_log_likelihood(logits: ArrayLike, targets: ArrayLike, temperature: float = 1.0) -> float:
     """Mean of -log p(true class), in nats, >= 0: cross-entropy. logits (N, K), targets (N,)."""
+    return float(picture_losses(logits, targets, temperature).mean())
+
+
+def picture_losses(logits: ArrayLike, targets: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
+    """-log p(true class) of each picture (N,), in nats, >= 0. logits (N, K), targets (N,)."""
     logits, targets = _check_pair(logits, targets, "logits")
     log_probabilities = _log_softmax(logits / check_temperature(temperature))
-    return float(-log_probabilities[np.arange(len(targets)), targets].mean()) + 0.0  # + 0.0: never prints as -0
+    losses: NDArray[np.float64] = (
+        -log_probabilities[np.arange(len(targets)), targets] + 0.0
+    )  # + 0.0: never prints as -0
+    return losses
+
+
+def standard_error(values: NDArray[np.float64]) -> float:
+    """Of the mean of N values: how far it lies by chance from that of all such values. 0 for a single one."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
 def reliability(probabilities: ArrayLike, targets: ArrayLike, bins: int = 15) -> tuple[ReliabilityBin, ...]:

@@ -28,9 +28,15 @@ def sigmoid(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
 
 def binary_cross_entropy(logits: ArrayLike, targets: ArrayLike, temperature: float = 1.0) -> float:
     """Mean over pictures and labels of -log p(truth), in nats, >= 0. logits and targets (N, K), targets 0 or 1."""
+    return float(picture_cross_entropies(logits, targets, temperature).mean())
+
+
+def picture_cross_entropies(logits: ArrayLike, targets: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
+    """Mean over the labels of -log p(truth) of each picture (N,), in nats, >= 0."""
     logits = check_scores(logits, "logits") / check_temperature(temperature)
     targets = check_truths(targets, logits.shape, "targets")
-    return float(np.logaddexp(0, np.where(targets, -logits, logits)).mean())
+    losses: NDArray[np.float64] = np.logaddexp(0, np.where(targets, -logits, logits)).mean(axis=1)
+    return losses
 
 
 def average_precision(scores: ArrayLike, truths: ArrayLike) -> float | None:

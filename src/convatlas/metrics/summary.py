@@ -14,9 +14,10 @@ from convatlas.metrics.calibration import (
     ReliabilityBin,
     calibration_gap,
     expected_calibration_error,
-    negative_log_likelihood,
+    picture_losses,
     reliability,
     softmax,
+    standard_error,
 )
 from convatlas.metrics.classification import (
     ClassScores,
@@ -28,11 +29,11 @@ from convatlas.metrics.classification import (
 )
 from convatlas.metrics.inputs import check_count, check_scores, check_targets, check_truths
 from convatlas.metrics.multilabel import (
-    binary_cross_entropy,
     check_threshold,
     f1_at,
     mean_average_precision,
     per_label,
+    picture_cross_entropies,
     sigmoid,
 )
 
@@ -62,6 +63,7 @@ class ClassifySummary:
     top1_interval: tuple[float, float]  # Wilson, 95 %
     top5: float | None  # None for five classes or fewer: it would always be 1
     loss: float  # negative log likelihood, nats
+    loss_error: float  # the standard error of `loss`
     ece: float
     ece_uncalibrated: float  # at temperature 1
     temperature: float
@@ -102,6 +104,7 @@ def summarise_classification(
     confusion = confusion_matrix(predicted, truths, num_classes)
     each = per_class(confusion, classes)
     bins = reliability(probabilities, truths)
+    losses = picture_losses(scores, truths, temperature)
     return ClassifySummary(
         split=split,
         pictures=pictures,
@@ -109,7 +112,8 @@ def summarise_classification(
         top1=top_k_accuracy(scores, truths, 1),
         top1_interval=wilson_interval(int((predicted == truths).sum()), pictures),
         top5=top_k_accuracy(scores, truths, 5) if num_classes > 5 else None,
-        loss=negative_log_likelihood(scores, truths, temperature),
+        loss=float(losses.mean()),
+        loss_error=standard_error(losses),
         ece=calibration_gap(bins),
         ece_uncalibrated=expected_calibration_error(softmax(scores), truths),
         temperature=temperature,
@@ -179,6 +183,7 @@ class MultilabelSummary:
     micro_f1: float | None
     macro_f1: float | None
     loss: float  # binary cross-entropy at `temperature`, nats a label
+    loss_error: float  # the standard error of `loss`, over pictures
     temperature: float
     threshold: float  # probability from which a label is given
     per_class: tuple[LabelScores, ...]
@@ -214,6 +219,7 @@ def summarise_multilabel(
     probabilities = sigmoid(scores, temperature)
     given = probabilities >= check_threshold(threshold)
     mean_ap, each_ap = mean_average_precision(scores, truths)
+    losses = picture_cross_entropies(scores, truths, temperature)
     f1 = f1_at(probabilities, truths, threshold)
     return MultilabelSummary(
         split=split,
@@ -223,7 +229,8 @@ def summarise_multilabel(
         exact_match=float((given == truths).all(axis=1).mean()),
         micro_f1=f1.micro,
         macro_f1=f1.macro,
-        loss=binary_cross_entropy(scores, truths, temperature),
+        loss=float(losses.mean()),
+        loss_error=standard_error(losses),
         temperature=temperature,
         threshold=threshold,
         per_class=tuple(

@@ -156,9 +156,9 @@ def _score(history: Sequence[EpochRow], score_name: str) -> str:
     _line(axes, epochs, scores, ANSWER)
     axes.plot(best.epoch, best.val_score, "o", color=ANSWER, markersize=6, markeredgewidth=0, clip_on=False)
     axes.yaxis.set_major_formatter(FuncFormatter(_percent))
-    _finish_panel(axes, epochs, ((f"best {best.val_score:.1%}", best.val_score, ANSWER),))
+    _finish_panel(axes, epochs, ((f"kept {best.val_score:.1%}", best.val_score, ANSWER),))
     description = (
-        f"It went from {scores[0]:.1%} to {scores[-1]:.1%}; best was {best.val_score:.1%} in epoch {best.epoch}."
+        f"It went from {scores[0]:.1%} to {scores[-1]:.1%}; {best.val_score:.1%} in epoch {best.epoch}, which was kept."
     )
     return inline_svg(figure, "score", f"Validation {score_name} after each epoch", description)
 

@@ -6,7 +6,7 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from convatlas.models import create_model
+from convatlas.models import MODELS, create_model, family_module
 from convatlas.weights import list_weights
 from convatlas.weights.keys import NAMES
 from convatlas.weights.names import follows, our_names
@@ -20,12 +20,14 @@ def looks_like(state: Mapping[str, Tensor]) -> tuple[str, Source] | None:
     """
     foreign: set[tuple[type[nn.Module], Source]] = set()  # families that have not even their first block in common
     for model, width in {(each.model, each.changes.get("width")): None for each in list_weights()}:
+        family = getattr(family_module(model), MODELS[model].network)
+        named = [source for source in get_args(Source) if source == "convatlas" or family in NAMES[source]]
+        possible = [source for source in named if (family, source) not in foreign]
+        if not possible:
+            continue
         with torch.device("meta"):
             network = create_model(model) if width is None else create_model(model, width=width)
-        family = type(network)
-        for source in get_args(Source):
-            if (family, source) in foreign or not (source == "convatlas" or family in NAMES[source]):
-                continue
+        for source in possible:
             names = our_names(network, state, source)
             if not _has_first_block(network, names):
                 foreign.add((family, source))
