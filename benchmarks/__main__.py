@@ -4,11 +4,17 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks import cold_start, digits, photographs, transfer
+from benchmarks import cold_start, construct, digits, photographs, transfer
 from benchmarks.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
-MEASUREMENTS = {"digits": digits, "photographs": photographs, "transfer": transfer, "cold_start": cold_start}
+MEASUREMENTS = {
+    "digits": digits,
+    "photographs": photographs,
+    "transfer": transfer,
+    "construct": construct,
+    "cold_start": cold_start,
+}
 
 
 def main() -> None:

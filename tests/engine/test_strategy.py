@@ -19,7 +19,7 @@ from convatlas.engine.plan import Plan, Wishes, make_plan
 from convatlas.engine.run import RunFolder
 from convatlas.engine.start import initial_network, start_training
 from convatlas.engine.strategy import choose_start, default_model
-from convatlas.errors import DownloadError, UsageError
+from convatlas.errors import DownloadError, UsageError, WeightsError
 from convatlas.models import MODELS, create_model
 from convatlas.recipes.recipe import Recipe
 from convatlas.tasks.make import make_task
@@ -97,6 +97,25 @@ def test_weights_that_are_not_here_are_not_downloaded_unasked():
     assert MOBILE in start.reason and "--weights default brings them" in start.reason
     assert choose_start("mobilenet_v2", {}, 3, weights="default").weight_set == MOBILE
     assert choose_start("mobilenet_v2", {}, 3, strategy="transfer").weight_set == MOBILE
+
+
+def test_weights_that_are_named_are_used_however_many_pictures_there_are():
+    start = choose_start("efficientnet_lite0", {}, 9000, weights="default")
+    assert (start.strategy, start.weight_set) == ("fine-tune", LITE0)
+
+
+def test_damaged_weights_are_not_fetched_anew_unasked(photographs, tmp_path, monkeypatch):
+    from convatlas.api.train import train
+    from tests.api.conftest import picture_folder
+
+    path = cached_path(weight_set(MOBILE))
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"damaged")
+    monkeypatch.setattr("convatlas.weights.fetch.download", lambda *_, **__: pytest.fail("downloaded"))
+    photos = picture_folder(tmp_path / "photos", count=8)
+    with pytest.raises(WeightsError, match=r"its SHA-256 is .* expected .*; remove it and fetch"):
+        train(photos, model="mobilenet_v2", size=64, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_weights_in_the_cache_are_used():

@@ -115,7 +115,8 @@ def train(
     observer = observer or Observer()
     splits = _open(data, wishes)
     plan = make_plan(splits, wishes)
-    bring_weights(plan, offline=offline, progress=observer.fetching)
+    unasked = strategy == "auto" and weights is None
+    bring_weights(plan, offline=True if unasked else offline, progress=observer.fetching)
     run = new_run_folder(None if out is None else Path(out), plan.model, plan.data)
     write_json(run.split, _membership(splits))
     job = _Job(plan=plan, splits=splits, run=run, started=now())

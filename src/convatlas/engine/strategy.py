@@ -84,7 +84,8 @@ def choose_start(
         of_bundle = read_bundle(bundle).model
         if of_bundle != name:
             raise UsageError(f"weights {weights}: is a bundle of {of_bundle}, not of {name}")
-        return _decide(strategy, pictures_a_class, Start(strategy="transfer", reason="", bundle=str(bundle.resolve())))
+        start = Start(strategy="fine-tune", reason="", bundle=str(bundle.resolve()))
+        return _decide(strategy, pictures_a_class, start, asked=True)
     published = _published(name, changes, weights)
     if published is None:
         unknown = " ".join(["no weights of", name, *(f"{key}={value}" for key, value in changes.items())])
@@ -95,7 +96,8 @@ def choose_start(
         missing = _why_not_here(published)
         if missing:
             return Start(strategy="scratch", reason=missing)
-    return _decide(strategy, pictures_a_class, Start(strategy="transfer", reason="", weight_set=published.key))
+    start = Start(strategy="fine-tune", reason="", weight_set=published.key)
+    return _decide(strategy, pictures_a_class, start, asked=weights is not None)
 
 
 def default_model(pictures: Sequence[Pixels]) -> tuple[str, str]:
@@ -133,17 +135,17 @@ def expected(start: Start) -> Expected | None:
     )
 
 
-def _decide(strategy: Choice, pictures_a_class: float, start: Start) -> Start:
-    """The strategy for weights that can be had."""
+def _decide(strategy: Choice, pictures_a_class: float, start: Start, *, asked: bool) -> Start:
+    """The strategy for weights that can be had. asked: the user named them, so they are used."""
     if strategy != "auto":
         return dataclasses.replace(start, strategy=strategy, reason="you asked for it")
     counted = f"{pictures_a_class:,.0f} training pictures a class"
-    if pictures_a_class > SCRATCH_ABOVE:
+    if pictures_a_class > SCRATCH_ABOVE and not asked:
         reason = f"{counted}, more than {SCRATCH_ABOVE:,}, are enough to learn from alone"
         return Start(strategy="scratch", reason=reason)
     if pictures_a_class < TRANSFER_BELOW:
         return dataclasses.replace(start, strategy="transfer", reason=f"{counted}, fewer than {TRANSFER_BELOW:,}")
-    reason = f"{counted}, between {TRANSFER_BELOW:,} and {SCRATCH_ABOVE:,}"
+    reason = f"{counted}, {TRANSFER_BELOW:,} or more"
     return dataclasses.replace(start, strategy="fine-tune", reason=reason)
 
 
@@ -165,9 +167,7 @@ def _why_not_here(published: WeightSet) -> str:
     """Why published weights cannot be used without asking, and how to have them; "" when they are here."""
     try:
         here = on_this_machine(published)
-    except MissingExtra as error:
-        return str(error)
-    except WeightsError as error:
+    except (MissingExtra, WeightsError) as error:
         return str(error)
     if here:
         return ""
