@@ -6,11 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from convatlas.data.picture_set import PictureSet
 from convatlas.data.source import open_pictures
 from convatlas.engine.published import published_bundle
+
+# No test is timed: the first example may import scikit-learn on a busy machine.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

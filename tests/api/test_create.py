@@ -77,7 +77,7 @@ def test_a_set_brings_its_own_config_and_refuses_another() -> None:
         create_model("mobilenet_v2", weights=key)
     with pytest.raises(WeightsError, match=r"is for mobilenet_v2 with width=1\.4"):
         create_model("mobilenet_v2", weights=key, width=1.0)
-    with pytest.raises(WeightsError, match="is for resnet50 with"):
+    with pytest.raises(UsageError, match="are of resnet50, not of resnet18"):
         create_model("resnet18", weights="torchvision/resnet50/IMAGENET1K_V2")
 
 

@@ -41,7 +41,7 @@ def plan(epochs: int, task: str = "classify") -> Any:
         recipe=SimpleNamespace(epochs=epochs),
         recipe_name="handwriting",
         start=Start(strategy="scratch", reason="no weights of lenet5 are published"),
-        origins={"recipe": "auto: made for digits"},
+        origins={"recipe": "auto: made for digits", "model": "you"},
     )
 
 

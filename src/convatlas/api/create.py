@@ -11,7 +11,7 @@ from convatlas.errors import UsageError
 from convatlas.weights import WeightSet, default_weights, list_weights, weight_set
 from convatlas.weights.load import load_backbone, load_weight_set, load_weights
 from convatlas.weights.names import follows
-from convatlas.weights.read import read_state_dict
+from convatlas.weights.read import SUFFIXES, read_state_dict
 
 DEFAULT = "default"
 
@@ -43,6 +43,8 @@ def create_model(
         return models.create_model(name, **changes)
     if isinstance(weights, str):
         published = _published(name, weights, changes)
+        if published is not None and published.model != resolve(name):
+            raise UsageError(f"weights: {published.key} are of {published.model}, not of {resolve(name)}")
         if published is not None:
             network = models.create_model(name, **{**published.changes, **changes})
             other_classes = changes.get("num_classes", published.num_classes) != published.num_classes
@@ -59,10 +61,12 @@ def create_model(
 def _published(name: str, weights: str, changes: Mapping[str, object]) -> WeightSet | None:
     """The set that is meant, or None for a file. Raises UsageError for what is neither."""
     if weights == DEFAULT:
-        found = default_weights(name, changes)
+        found = default_weights(name, models.real_changes(name, changes))
         if found is None:
             raise UsageError(f"{resolve(name)} has no published weights; weights=None initialises it freshly")
         return found
+    if Path(weights).suffix in SUFFIXES and not Path(weights).exists():
+        raise UsageError(f"weights: there is no file {weights}")
     is_key = weights.lower() in (each.key.lower() for each in list_weights())
     return weight_set(weights) if is_key or not Path(weights).exists() else None
 

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from convatlas.api.report import write_run_report
 from convatlas.data.loader import Pictures, Readable, make_loader
-from convatlas.engine.bundle import Bundle, Parity, write_bundle
+from convatlas.engine.bundle import Bundle, Parity, read_bundle, write_bundle
 from convatlas.engine.device import make_accelerator
 from convatlas.engine.evaluate import Answers, answer_all
 from convatlas.engine.export import export_onnx
 from convatlas.engine.plan import Plan
+from convatlas.engine.published import terms
 from convatlas.engine.run import RunFolder
 from convatlas.engine.session import plan_statistics
 from convatlas.engine.train import Trained
@@ -175,16 +176,14 @@ def _bundle(
 def _origin_of_weights(plan: Plan) -> dict[str, object]:
     """What the network knew before, and on what terms: they go with the bundle."""
     start = plan.start
-    if start.weight_set is None:
-        # As with the data: a name, not a path.
-        return {"weights": "trained from scratch" if start.bundle is None else f"{start.strategy} from a bundle"}
-    published = weight_set(start.weight_set)
-    return {
-        "weights": f"{start.strategy} from {published.key}",
-        "weights_licence": published.licence,
-        "weights_data": published.data,
-        "weights_data_terms": published.data_terms,
-    }
+    if start.weight_set is not None:
+        return {**terms(weight_set(start.weight_set)), "weights": f"{start.strategy} from {start.weight_set}"}
+    if start.bundle is None:
+        return {"weights": "trained from scratch"}
+    # As with the data: no path. The terms of what that bundle started from hold on.
+    before = read_bundle(Path(start.bundle), verify=False).provenance
+    inherited = {name: value for name, value in before.items() if name.startswith("weights_")}
+    return {**inherited, "weights": f"{start.strategy} from a bundle: {before.get('weights', 'of unknown origin')}"}
 
 
 def _export(run: RunFolder, readable: Readable, data: str) -> Parity:

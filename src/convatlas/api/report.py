@@ -45,6 +45,7 @@ def write_run_report(
                 ("Data", f"{Path(plan.data).name}, {len(plan.classes)} classes"),
                 ("Split", how),
                 ("Measured on", f"{summary.pictures:,} {SPLIT_NAMES[summary.split]} pictures"),
+                ("Started from", _started_from(plan)),
                 ("Recipe", plan.recipe_name),
                 ("Training", f"{len(history)} epochs in {duration(seconds)}; epoch {best_epoch} was kept"),
                 ("Seed", str(plan.recipe.seed)),
@@ -171,3 +172,11 @@ def score_line(summary: Summary) -> str:
         low, high = summary.top1_interval
         return f"{summary.top1:.2%} top-1 accuracy ({low:.1%} to {high:.1%} with 95 % confidence)"
     return f"{summary.mean_ap or 0:.2%} mean average precision"
+
+
+def _started_from(plan: Plan) -> str:
+    """The strategy and the weights in words."""
+    start = plan.start
+    if start.strategy == "scratch":
+        return "nothing (scratch)"
+    return f"{start.weight_set or Path(str(start.bundle)).name} ({start.strategy})"

@@ -126,6 +126,7 @@ def train(
 def resume(
     path: str | Path,
     *,
+    offline: bool | None = None,
     strict: bool = False,
     export: bool = True,
     tensorboard: bool = False,
@@ -144,6 +145,9 @@ def resume(
             f"{run.path}: was trained on the classes {', '.join(plan.classes)}; {plan.data} now has "
             f"{', '.join(splits.classes)}. Restore the data, or train anew"
         )
+    observer = observer or Observer()
+    if plan.recipe.trainable == "classifier":  # its checkpoints hold the classifier alone
+        bring_weights(plan, offline=offline, progress=observer.fetching)
     job = _Job(plan=plan, splits=splits, run=run, started=str(description["started"]))
     # A run that was stopped before its first checkpoint starts from its beginning.
     return job.do(
@@ -151,7 +155,7 @@ def resume(
         strict=strict,
         export=export,
         tensorboard=tensorboard,
-        observer=observer or Observer(),
+        observer=observer,
     )
 
 

@@ -54,6 +54,8 @@ class TrainingProgress(Observer):
         if splits.test is not None:
             counts.append(f"{len(splits.test):,} test")
         note(f"{plan.model} on {Path(plan.data).name}: {len(plan.classes)} classes, {', '.join(counts)} pictures")
+        if plan.origins["model"].startswith("auto: "):
+            note(f"network {plan.model}: {plan.origins['model'].removeprefix('auto: ')}")
         note(f"strategy {plan.start.strategy}: {plan.start.reason}{_terms(plan)}")
         note(f"recipe {plan.recipe_name} ({plan.origins['recipe'].removeprefix('auto: ')}); run in {run.path}")
         for warning in splits.warnings:

@@ -184,6 +184,7 @@ def train(
 
             result = resume_run(
                 resume,
+                offline=offline or None,
                 strict=strict,
                 export=export,
                 tensorboard=tensorboard,
@@ -232,8 +233,9 @@ def _model_changes(settings: list[str]) -> dict[str, object]:
         name, equals, text = setting.removeprefix("model.").partition("=")
         if not equals or not name:
             raise UsageError(f"--set {setting}: expected model.field=value, such as --set model.in_channels=1")
+        yes_or_no = {"yes": True, "true": True, "no": False, "false": False}.get(text.lower())
         try:
-            changes[name] = json.loads(text)
+            changes[name] = json.loads(text) if yes_or_no is None else yes_or_no
         except ValueError:
             changes[name] = text
     return changes
@@ -244,7 +246,7 @@ def _refuse_with_resume(context: typer.Context) -> None:
     given = [
         f"--{name.replace('_', '-')}"
         for name in context.params
-        if name not in ("resume", "strict", "export", "tensorboard", "as_json")
+        if name not in ("resume", "offline", "strict", "export", "tensorboard", "as_json")
         and (source := context.get_parameter_source(name)) is not None
         and source.name == "COMMANDLINE"
     ]

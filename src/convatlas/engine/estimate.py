@@ -31,7 +31,7 @@ class Estimate:
 
     parameters: int
     memory_bytes: int
-    steps: int  # batches forward and back; where only the classifier is trained, forward and once
+    steps: int  # batches forward and back; or forward alone and one pass, where features are computed once
     seconds_per_step: float
     seconds: float
     device: str
@@ -44,10 +44,12 @@ def estimate_training(plan: Plan, task: Task, train_pictures: int, *, steps: int
     accelerator = make_accelerator(plan.device, recipe.precision)
     seed_all(recipe.seed, epoch=0)
     network = create_model(plan.model, **plan.changes)
+    if recipe.channels_last:
+        network.to(memory_format=torch.channels_last)
     module = TrainStep(Normalize(*plan_statistics(plan)), network, task, recipe)
     step, optimizer = accelerator.prepare(module, make_optimizer(network, recipe))
     set_learning(network, recipe, recipe.epochs)  # as in the last epoch, when most of it learns
-    once = can_cache(recipe)
+    once = can_cache(recipe, network)
     pixels, labels = _made_up_batch(plan, min(recipe.batch_size, train_pictures), accelerator.device)
 
     def forward_and_back() -> None:

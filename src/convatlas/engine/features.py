@@ -16,9 +16,10 @@ BATCH = 16  # on a processor the activations of more pictures no longer fit into
 MOST_BYTES = 4 << 30  # of features in memory; beyond, the network is run anew for each epoch
 
 
-def can_cache(recipe: Recipe) -> bool:
+def can_cache(recipe: Recipe, network: nn.Module) -> bool:
     """Features of a picture stay the same as long as neither the network in front of them nor the picture changes."""
-    return recipe.trainable == "head" and not recipe.changes_pictures
+    frozen = recipe.trainable == "classifier" and not recipe.changes_pictures
+    return frozen and last_classifier(network) is not None
 
 
 def last_classifier(network: nn.Module) -> nn.Module | None:

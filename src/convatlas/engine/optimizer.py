@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from convatlas.engine.parts import learns, parts, rate_factor
+from convatlas.engine.parts import learning_parts, parts, rate_factor
 from convatlas.recipes.recipe import Recipe
 
 
@@ -40,9 +40,9 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 def _rate_factors(network: nn.Module, recipe: Recipe) -> dict[str, float]:
     """The factor of each parameter that will ever learn, by its name, in the network's own order."""
-    if recipe.trainable == "all" and recipe.stage_decay == 1:
+    if recipe.trainable == "all" and recipe.part_decay == 1:
         return dict.fromkeys((name for name, _ in network.named_parameters()), 1.0)
-    ever = [part for part in parts(network) if learns(part, recipe, recipe.epochs)]
+    ever = learning_parts(parts(network), recipe, recipe.epochs)
     found = {name: rate_factor(part, recipe) for part in ever for name in part.parameters}
     return {name: found[name] for name, _ in network.named_parameters() if name in found}
 

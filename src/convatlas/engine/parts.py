@@ -1,5 +1,6 @@
 """The parts of a network in the order of depth, and which of them learn in an epoch, and how fast."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import nn
@@ -42,14 +43,15 @@ def parts(network: nn.Module) -> tuple[Part, ...]:
 
 def rate_factor(part: Part, recipe: Recipe) -> float:
     """What the learning rate of this part is multiplied by, 0..1."""
-    return recipe.stage_decay**part.depth
+    return recipe.part_decay**part.depth
 
 
-def learns(part: Part, recipe: Recipe, epoch: int) -> bool:
-    """Whether the part learns in this epoch (from 1)."""
-    if recipe.trainable == "head":
-        return part.depth == 0
-    return epoch > part.depth * recipe.unfreeze_epochs
+def learning_parts(all_parts: Sequence[Part], recipe: Recipe, epoch: int) -> tuple[Part, ...]:
+    """Those that learn in this epoch (from 1): by `unfreeze_by` of the run one after the other has begun."""
+    if recipe.trainable == "classifier":
+        return tuple(all_parts[:1])
+    pause = recipe.unfreeze_by * recipe.epochs / max(1, len(all_parts) - 1)  # epochs from one beginning to the next
+    return tuple(part for part in all_parts if epoch > part.depth * pause)
 
 
 def set_learning(network: nn.Module, recipe: Recipe, epoch: int) -> None:
@@ -59,9 +61,9 @@ def set_learning(network: nn.Module, recipe: Recipe, epoch: int) -> None:
     alone, and nothing is dropped.
     """
     network.train(recipe.trainable == "all")
-    if recipe.trainable == "all" and not recipe.unfreeze_epochs:
+    if recipe.trainable == "all" and not recipe.unfreeze_by:
         return
-    learning = {name for part in parts(network) if learns(part, recipe, epoch) for name in part.parameters}
+    learning = {name for part in learning_parts(parts(network), recipe, epoch) for name in part.parameters}
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in learning)
     for prefix, module in network.named_modules():

@@ -1,6 +1,7 @@
 """The plan of a run: every value decided before the first step, and where each came from."""
 
 import dataclasses
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from convatlas.recipes import named_recipe, recipe_for
 from convatlas.recipes.recipe import Recipe, change
 from convatlas.tasks.family import own_losses
 from convatlas.types import Pixels, Split
+from convatlas.weights import FREE_FIELDS
 
 HELD_OUT = 0.15  # of each class for validation, and again for testing, unless the user or the data says otherwise
 SAMPLE = 200  # pictures looked at to decide channels, fit, mean and std
@@ -212,7 +214,10 @@ def _model_changes(
     channels = known.preprocess.channels if known else 3 if coloured else 1
     of_weights = known.changes if known else {}
     changes = {"in_channels": channels, **of_weights, **given, "num_classes": len(splits.classes)}
-    model_config(model, **changes)  # refuses what this network cannot be
+    config = model_config(model, **changes)  # refuses what this network cannot be
+    _check_storable(changes)
+    if known is not None:
+        _check_architecture(model, config, known)
     if changes["in_channels"] not in (1, 3):
         raise UsageError(f"in_channels must be 1 or 3 to train on pictures, not {changes['in_channels']!r}")
     origins = {f"model.{name}": "the weights" for name in ("in_channels", *of_weights)}
@@ -220,6 +225,27 @@ def _model_changes(
     if known is None and "in_channels" not in given:
         origins["model.in_channels"] = f"auto: the pictures are {'in colour' if coloured else 'grey'}"
     return changes, origins
+
+
+def _check_architecture(model: str, config: object, known: Expected) -> None:
+    """Weights can fit in shape and still be wrong: another padding, another place of a stride."""
+    wanted = model_config(model, **known.changes)
+    for field in dataclasses.fields(wanted):
+        theirs, ours = getattr(wanted, field.name), getattr(config, field.name)
+        if field.name not in FREE_FIELDS and theirs != ours:
+            raise UsageError(
+                f"the weights are of {model} with {field.name}={theirs!r}, not {ours!r}: leave {field.name} as it is, "
+                "or start from scratch (strategy scratch)"
+            )
+
+
+def _check_storable(changes: Mapping[str, object]) -> None:
+    """A run is made from its plan alone, which is kept as JSON."""
+    for name, value in changes.items():
+        try:
+            json.dumps(value)
+        except TypeError as error:
+            raise UsageError(f"model.{name}: {value!r} cannot be kept in a run's plan") from error
 
 
 def _preprocess(
@@ -303,8 +329,9 @@ def _recipe(
         recipe = change(recipe, values)
         origins.update(dict.fromkeys(values, f"auto: {reason}"))
 
-    if start.strategy == "transfer" and recipe.trainable != "head" and "trainable" not in given:
-        decide({"trainable": "head"}, "the strategy is transfer")
+    if start.strategy == "transfer" and "trainable" not in given:
+        decide({"trainable": "classifier"}, "the strategy is transfer")
+    _check_agree(start, recipe)
     if recipe.optimizer != base.optimizer and "lr" not in given:
         recipe = change(recipe, {"lr": None})  # a rate for one optimiser is wrong for another
     if recipe.lr is None:
@@ -323,6 +350,14 @@ def _recipe(
     if recipe.threads is None:
         decide({"threads": os.cpu_count() or 1}, "all processors")
     return recipe, name, origins
+
+
+def _check_agree(start: Start, recipe: Recipe) -> None:
+    if (recipe.trainable == "classifier") != (start.strategy == "transfer"):
+        raise UsageError(
+            f"recipe field trainable={recipe.trainable} and strategy {start.strategy} ({start.reason}) do not go "
+            "together: strategy transfer trains the classifier on weights that are there, the others train all"
+        )
 
 
 def _statistics(known: Expected, channels: int) -> dict[str, object]:

@@ -111,13 +111,20 @@ def describe(weights: WeightSet, sha256: str = "") -> Bundle:
             "weights": weights.key,
             **place,
             "sha256": sha256,
-            "licence": weights.licence,
-            "licence_note": weights.licence_note,
-            "data": weights.data,
-            "data_terms": weights.data_terms,
+            **terms(weights),
             "published": {"top1": weights.top1, "top5": weights.top5, "source": weights.score_source},
         },
     )
+
+
+def terms(weights: WeightSet) -> dict[str, object]:
+    """On what terms the weights come: kept in every bundle that starts from them."""
+    return {
+        "weights_licence": weights.licence,
+        "weights_licence_note": weights.licence_note,
+        "weights_data": weights.data,
+        "weights_data_terms": weights.data_terms,
+    }
 
 
 def _weights(name_or_key: str) -> WeightSet:

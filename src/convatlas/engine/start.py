@@ -18,15 +18,16 @@ from convatlas.engine.run import RunFolder
 from convatlas.engine.seeding import prepare_torch, seed_all
 from convatlas.engine.session import plan_statistics
 from convatlas.engine.train import Trained, train_network
+from convatlas.errors import CheckpointError
 from convatlas.layers.normalize import Normalize
 from convatlas.models import create_model
 from convatlas.recipes.recipe import change
 from convatlas.tasks.family import decode_for
 from convatlas.tasks.task import Task
-from convatlas.weights import weight_set
+from convatlas.weights import imagenet_classes
 from convatlas.weights.download import Progress
 from convatlas.weights.fetch import fetch_weights
-from convatlas.weights.load import load_backbone, load_weight_set, load_weights
+from convatlas.weights.load import Loaded, load_backbone, load_weight_set, load_weights
 
 
 def bring_weights(plan: Plan, *, offline: bool | None = None, progress: Progress | None = None) -> None:
@@ -38,19 +39,32 @@ def bring_weights(plan: Plan, *, offline: bool | None = None, progress: Progress
 def initial_network(plan: Plan) -> nn.Module:
     """The network of the plan before its first step, on the CPU; its fresh weights come from torch's random state.
 
-    Raises WeightsError or BundleError when the weights that it starts from are not here any more, or altered.
+    A classifier that the weights do not bring starts from zeros (Kolesnikov et al. 2020, "Big Transfer",
+    https://arxiv.org/abs/1912.11370, Appendix B): any other answers would have to be unlearnt first.
+    Raises WeightsError, BundleError or CheckpointError when the weights are not here any more, or altered.
     """
     network = create_model(plan.model, **plan.changes)
     start = plan.start
     if start.weight_set is not None:
-        classes = weight_set(start.weight_set).num_classes
-        load_weight_set(network, start.weight_set, new_head=len(plan.classes) != classes, offline=True)
+        same_classes = plan.classes == imagenet_classes()
+        loaded = load_weight_set(network, start.weight_set, new_head=not same_classes, offline=True)
     elif start.bundle is not None:
-        folder = bundle_folder(Path(start.bundle))
-        known = read_bundle(folder)
-        load = load_weights if known.classes == plan.classes else load_backbone
-        load(network, folder / WEIGHTS)
+        loaded = _load_bundle(network, Path(start.bundle), start.sha256, plan.classes)
+    else:
+        return network
+    fresh = dict(network.named_parameters())
+    with torch.no_grad():
+        for name in loaded.fresh:
+            fresh[name].zero_()
     return network
+
+
+def _load_bundle(network: nn.Module, folder: Path, sha256: str | None, classes: tuple[str, ...]) -> Loaded:
+    known = read_bundle(bundle_folder(folder))
+    if known.files[WEIGHTS] != sha256:
+        raise CheckpointError(f"{folder}: is no longer what the run started from; put that bundle back, or train anew")
+    load = load_weights if known.classes == classes else load_backbone
+    return load(network, folder / WEIGHTS)
 
 
 def start_training(
@@ -71,14 +85,19 @@ def start_training(
     recipe = plan.recipe
     prepare_torch(threads=recipe.threads, deterministic=recipe.deterministic)
     seed_all(recipe.seed, epoch=0)  # the network's fresh weights come from it
-    network, normalize = initial_network(plan), Normalize(*plan_statistics(plan))
+    # A checkpoint of the whole network needs nothing else to go on from.
+    whole = resume and recipe.trainable == "all"
+    network = create_model(plan.model, **plan.changes) if whole else initial_network(plan)
+    normalize = Normalize(*plan_statistics(plan))
     loop = functools.partial(train_network, resume=resume, tensorboard=tensorboard, observer=observer)
-    features = _features(plan, network, normalize, train, val, observer) if can_cache(recipe) else None
+    features = _features(plan, network, normalize, train, val, observer) if can_cache(recipe, network) else None
     if features is None:
         return loop(plan, task, network, normalize, train, val, run)
     classifier = last_classifier(network)
     assert classifier is not None, "there are features, so there is a classifier on top of them"
-    alone = change(recipe, {"trainable": "all", "channels_last": False, "workers": 0})
+    alone = change(
+        recipe, {"trainable": "all", "part_decay": 1.0, "unfreeze_by": 0.0, "channels_last": False, "workers": 0}
+    )
     trained = loop(dataclasses.replace(plan, recipe=alone), task, classifier, nn.Identity(), *features, run)
     # The classifier is a part of the network, so the network has what it has learnt.
     return dataclasses.replace(trained, deployed=Deployed(normalize, network, decode_for(plan.model)).eval())
@@ -91,17 +110,19 @@ def _features(
     device = make_accelerator(plan.device, "float32").device
     total = len(train.pictures) + len(val.pictures)
     memory_format = torch.channels_last if plan.recipe.channels_last else torch.contiguous_format
-    nn.ModuleList([network, normalize]).to(device, memory_format=memory_format)  # type: ignore[call-overload]
+    both = nn.ModuleList([network, normalize])
+    both.to(device, memory_format=memory_format)  # type: ignore[call-overload]
     cached = []
     for readable, before in ((train, 0), (val, len(train.pictures))):
         features = cache_features(
             network,
             normalize,
             readable,
+            memory_format=memory_format,
             progress=lambda done, before=before: observer.caching(before + done, total),  # type: ignore[misc]
         )
         if features is None:
             break
         cached.append(features)
-    nn.ModuleList([network, normalize]).to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    both.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return (cached[0], cached[1]) if len(cached) == 2 else None

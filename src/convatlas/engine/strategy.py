@@ -9,9 +9,11 @@ from typing import Literal, get_args
 
 from convatlas.catalog import card
 from convatlas.data.preprocess import Preprocess
+from convatlas.engine.bundle import WEIGHTS as WEIGHTS_FILE
 from convatlas.engine.bundle import bundle_folder, read_bundle
 from convatlas.engine.published import DEFAULT_MODEL
 from convatlas.errors import MissingExtra, UsageError, WeightsError, did_you_mean
+from convatlas.models import real_changes
 from convatlas.recipes import Strategy
 from convatlas.types import Pixels
 from convatlas.weights import WeightSet, default_weights, weight_set
@@ -31,13 +33,14 @@ Choice = Literal["auto", "transfer", "fine-tune", "scratch"]
 class Start:
     """What a run starts from: a published weight set, by its key, or a bundle, by its folder, or neither.
 
-    reason: in words, why this strategy.
+    reason: in words, why this strategy. sha256: of the bundle's tensors, so that a resumed run starts from the same.
     """
 
     strategy: Strategy
     reason: str
     weight_set: str | None = None
     bundle: str | None = None
+    sha256: str | None = None
 
     @property
     def weights(self) -> str:
@@ -80,11 +83,14 @@ def choose_start(
             )
         return Start(strategy="scratch", reason="you asked for it")
     name = card(model).name
+    changes = real_changes(name, changes)
     if weights is not None and weights != "default" and (bundle := _bundle(weights)) is not None:
-        of_bundle = read_bundle(bundle).model
-        if of_bundle != name:
-            raise UsageError(f"weights {weights}: is a bundle of {of_bundle}, not of {name}")
-        start = Start(strategy="fine-tune", reason="", bundle=str(bundle.resolve()))
+        of_bundle = read_bundle(bundle)
+        if of_bundle.model != name:
+            raise UsageError(f"weights: {weights} is a bundle of {of_bundle.model}, not of {name}")
+        start = Start(
+            strategy="fine-tune", reason="", bundle=str(bundle.resolve()), sha256=of_bundle.files[WEIGHTS_FILE]
+        )
         return _decide(strategy, pictures_a_class, start, asked=True)
     published = _published(name, changes, weights)
     if published is None:
@@ -106,15 +112,18 @@ def default_model(pictures: Sequence[Pixels]) -> tuple[str, str]:
     coloured = any(picture.shape[2] == 3 for picture in pictures)
     published = default_weights(DEFAULT_MODEL)
     assert published is not None, f"{DEFAULT_MODEL} has weights in the catalogue"
-    if coloured and statistics.median(sides) >= SMALLEST_PHOTOGRAPH and not _why_not_here(published):
-        return DEFAULT_MODEL, "auto: the pictures are photographs, and its weights are on this machine"
-    return SMALL_PICTURES, "default"
+    if not coloured or statistics.median(sides) < SMALLEST_PHOTOGRAPH:
+        return SMALL_PICTURES, "auto: the pictures are small or grey"
+    missing = _why_not_here(published)
+    if missing:
+        return SMALL_PICTURES, f"auto: {DEFAULT_MODEL} would do better on photographs, but {missing}"
+    return DEFAULT_MODEL, "auto: the pictures are photographs, and its weights are on this machine"
 
 
 def model_of(weights: str | Path) -> str:
     """The network that a weight set or a bundle is of. Raises UsageError for what is neither."""
     bundle = _bundle(weights)
-    return weight_set(str(weights)).model if bundle is None else read_bundle(bundle).model
+    return _named(weights).model if bundle is None else read_bundle(bundle).model
 
 
 def expected(start: Start) -> Expected | None:
@@ -157,10 +166,23 @@ def _bundle(weights: str | Path) -> Path | None:
 def _published(name: str, changes: Mapping[str, object], weights: str | Path | None) -> WeightSet | None:
     if weights is None or weights == "default":
         return default_weights(name, changes)
-    found = weight_set(str(weights))
+    found = _named(weights)
     if found.model != name:
-        raise UsageError(f"weights {found.key}: are of {found.model}, not of {name}")
+        raise UsageError(f"weights: {found.key} are of {found.model}, not of {name}")
     return found
+
+
+def _named(weights: str | Path) -> WeightSet:
+    """The set of a key. Raises UsageError for what is neither a key nor anything that lies here."""
+    if Path(weights).is_file():
+        raise UsageError(
+            f"weights: {weights} is a file; a run starts from a key of `convatlas weights list`, a run or a bundle. "
+            "convatlas.create_model takes files"
+        )
+    try:
+        return weight_set(str(weights))
+    except UsageError as error:
+        raise UsageError(f"weights: there is no folder {weights}, and as a key it is not known: {error}") from error
 
 
 def _why_not_here(published: WeightSet) -> str:

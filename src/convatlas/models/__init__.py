@@ -2,6 +2,8 @@
 
 import dataclasses
 import importlib
+import typing
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -73,7 +75,27 @@ def model_config(name: str, **changes: object) -> Any:
             raise UsageError(
                 f"{canonical} has no option {field!r}.{did_you_mean(field, fields)} It has: {', '.join(fields)}"
             )
-    return dataclasses.replace(config, **changes)
+    kinds = typing.get_type_hints(type(config))
+    fitting = {field: _fitting(f"{canonical}.{field}", value, kinds[field]) for field, value in changes.items()}
+    return dataclasses.replace(config, **fitting)
+
+
+def real_changes(name: str, changes: Mapping[str, object]) -> dict[str, object]:
+    """Those of the changes that make the config another one than the name's. Raises what `model_config` raises."""
+    plain, changed = model_config(name), model_config(name, **changes)
+    return {field: value for field, value in changes.items() if getattr(changed, field) != getattr(plain, field)}
+
+
+def _fitting(name: str, value: object, kind: object) -> object:
+    """The value, a list (as JSON knows them) as the tuple that is meant; the config itself checks the rest.
+
+    Raises UsageError for a flag that is neither True nor False: any other value would silently count as one of them.
+    """
+    if typing.get_origin(kind) is tuple and isinstance(value, list):
+        return tuple(value)
+    if kind is bool and not isinstance(value, bool):
+        raise UsageError(f"{name} must be True or False, not {value!r}")
+    return value
 
 
 def create_model(name: str, **changes: object) -> "nn.Module":

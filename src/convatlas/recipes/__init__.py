@@ -15,7 +15,7 @@ RECIPES = {
     "handwriting": handwriting,
     "handwriting_rbf": handwriting_rbf,
     "transfer": transfer,
-    "fine-tune": fine_tune,
+    "fine_tune": fine_tune,
 }
 Strategy = Literal["transfer", "fine-tune", "scratch"]
 
@@ -30,7 +30,7 @@ def named_recipe(name: str) -> Recipe:
 def recipe_for(model: str, data: str, strategy: Strategy = "scratch") -> tuple[str, str]:
     """The name of the recipe that a run starts from when none is named, and why that one."""
     if strategy != "scratch":
-        return strategy, f"the strategy is {strategy}"
+        return strategy.replace("-", "_"), f"the strategy is {strategy}"
     if model == "lenet5":
         return "handwriting_rbf", "the network of the 1998 paper"
     if data == "digits":

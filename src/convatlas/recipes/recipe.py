@@ -15,7 +15,7 @@ Schedule = Literal["constant", "cosine", "step", "one-cycle"]
 AutoAugment = Literal["none", "randaugment", "trivialaugment"]
 ClassWeights = Literal["none", "balanced"]
 Precision = Literal["float32", "bfloat16", "float16"]
-Trainable = Literal["all", "head"]
+Trainable = Literal["all", "classifier"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,10 +45,10 @@ class Recipe:
     step_epochs: int = 30  # step: lr is multiplied by step_factor after each so many epochs
     step_factor: float = 0.1
 
-    # What learns, in a network that starts from weights it was given (its stages: `engine/parts.py`)
-    trainable: Trainable = "all"  # head: only the classifier, all behind it stays as it is
-    stage_decay: float = 1.0  # a stage learns at this part of the rate of the next one towards the classifier
-    unfreeze_epochs: int = 0  # a stage begins so many epochs after the next one towards the classifier; 0: all at once
+    # What learns, in a network that starts from weights it was given (its parts: `engine/parts.py`)
+    trainable: Trainable = "all"  # classifier: all in front of it stays as it is
+    part_decay: float = 1.0  # a part learns at this share of the rate of the next one towards the classifier
+    unfreeze_by: float = 0.0  # the share of the run in which the parts begin, one after the other, the classifier first
 
     # Loss
     label_smoothing: float = 0.0
@@ -109,8 +109,8 @@ class Recipe:
             raise UsageError(f"recipe field lr must be above 0, not {self.lr!r}")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise UsageError(f"recipe field clip_norm must be above 0, not {self.clip_norm!r}")
-        if not 0 < self.stage_decay <= 1:
-            raise UsageError(f"recipe field stage_decay must be above 0 and at most 1, not {self.stage_decay!r}")
+        if not 0 < self.part_decay <= 1:
+            raise UsageError(f"recipe field part_decay must be above 0 and at most 1, not {self.part_decay!r}")
         if not 0 < self.crop_area <= 1:
             raise UsageError(f"recipe field crop_area must be above 0 and at most 1, not {self.crop_area!r}")
 
@@ -132,10 +132,19 @@ _FIELD_TYPES = typing.get_type_hints(Recipe)
 _SMALLEST = {
     **dict.fromkeys(("epochs", "batch_size", "accumulate", "patience", "step_epochs", "threads"), 1),
     **dict.fromkeys(("workers", "seed", "momentum", "weight_decay", "warmup_epochs", "step_factor", "ema_decay"), 0),
-    "unfreeze_epochs": 0,
-    **dict.fromkeys(("label_smoothing", "rotate", "translate", "scale", "shear", "elastic", "mixup", "cutmix"), 0),
+    **dict.fromkeys(
+        ("unfreeze_by", "label_smoothing", "rotate", "translate", "scale", "shear", "elastic", "mixup", "cutmix"), 0
+    ),
 }
-_BELOW = {"seed": 2**32, "momentum": 1, "label_smoothing": 1, "ema_decay": 1, "translate": 1, "shear": 90}
+_BELOW = {
+    "seed": 2**32,
+    "momentum": 1,
+    "label_smoothing": 1,
+    "ema_decay": 1,
+    "unfreeze_by": 1,
+    "translate": 1,
+    "shear": 90,
+}
 
 
 def parse_changes(assignments: typing.Sequence[str]) -> dict[str, object]:

@@ -17,16 +17,17 @@ def transfer() -> Recipe:
         weight_decay=0.05,
         schedule="cosine",
         label_smoothing=0.1,
-        trainable="head",
+        trainable="classifier",
         channels_last=True,
     )
 
 
 def fine_tune() -> Recipe:
-    """The classifier first; each epoch the next stage begins, the further from the classifier the slower.
+    """The classifier first, then part by part, the further from the classifier the slower.
 
     Gradual unfreezing and discriminative rates: Howard and Ruder 2018, "ULMFiT" (https://arxiv.org/abs/1801.06146),
-    Sections 3.2 and 3.3, with their factor of 1 / 2.6 a stage.
+    Sections 3.2 and 3.3. Deviation: a gentler factor than their 1 / 2.6, for these networks have about ten parts where
+    theirs had four.
     """
     return Recipe(
         epochs=20,
@@ -41,7 +42,7 @@ def fine_tune() -> Recipe:
         crop_area=0.35,
         ema_decay=0.98,
         clip_norm=5.0,
-        stage_decay=1 / 2.6,
-        unfreeze_epochs=1,
+        part_decay=1 / 1.5,
+        unfreeze_by=0.4,
         channels_last=True,
     )

@@ -17,8 +17,6 @@ from convatlas.weights.read import read_state_dict
 from convatlas.weights.recognise import looks_like
 from convatlas.weights.weight_set import Source, WeightSet
 
-_SHOWN = 20
-
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
@@ -135,12 +133,7 @@ def _problems(
         if tensor.shape != own[name].shape
     ]
     found = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
-    return [f"{len(cases)} {what}: {_listed(cases)}" for what, cases in found.items() if cases]
-
-
-def _listed(cases: list[str]) -> str:
-    more = f" and {len(cases) - _SHOWN} more" if len(cases) > _SHOWN else ""
-    return "; ".join(cases[:_SHOWN]) + more
+    return [f"{len(cases)} {what}: {'; '.join(cases)}" for what, cases in found.items() if cases]
 
 
 def _hint(

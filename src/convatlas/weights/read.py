@@ -14,6 +14,8 @@ from convatlas.errors import UsageError, WeightsError
 
 _WRAPPINGS = ("state_dict", "model")  # under which training scripts put the weights beside other things
 
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
     """The named tensors of a .safetensors, .pth, .pt or .bin file, on the CPU; a checkpoint's are unwrapped.
@@ -27,7 +29,7 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             return load_file(path)
         except (SafetensorError, OSError) as error:
             raise WeightsError(f"{path}: is not a whole safetensors file ({error})") from error
-    if path.suffix not in (".pth", ".pt", ".bin"):
+    if path.suffix not in SUFFIXES:
         raise UsageError(f"{path}: expected a file of weights: .safetensors, .pth, .pt or .bin")
     return _tensors(path, _load(path))
 

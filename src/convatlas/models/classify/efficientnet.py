@@ -126,7 +126,7 @@ def check_scaling(config: object, *, width: float, depth: float, dropout: float,
 
 def check_stages(config: object, stages: tuple[Stage, ...]) -> None:
     """Raise UsageError naming the config's field `stages` unless it is one Stage or more."""
-    if not stages or not all(isinstance(row, Stage) for row in stages):
+    if not (isinstance(stages, tuple) and stages and all(isinstance(row, Stage) for row in stages)):
         raise UsageError(f"{type(config).__name__}.stages must be one Stage or more, not {stages!r}")
 
 

@@ -61,7 +61,8 @@ class MobileNetV2Config:
             raise UsageError(f"MobileNetV2Config.width must be a number above 0, not {self.width!r}")
         if not (isinstance(self.dropout, int | float) and 0 <= self.dropout < 1):
             raise UsageError(f"MobileNetV2Config.dropout must be at least 0 and below 1, not {self.dropout!r}")
-        if not self.stages or not all(isinstance(row, Stage) for row in self.stages):
+        stages: object = self.stages
+        if not (isinstance(stages, tuple) and stages and all(isinstance(row, Stage) for row in stages)):
             raise UsageError(f"MobileNetV2Config.stages must be one Stage or more, not {self.stages!r}")
 
 
