@@ -5,22 +5,34 @@ The smallest member of each design runs always; its larger ones, which are the s
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
 from convatlas.catalog import card, list_models
 from convatlas.errors import UsageError
 from convatlas.models import MODELS, create_model, model_config
-from convatlas.models.classify import efficientnet, mobilenet_v2
+from convatlas.models.classify import bn_inception, cnn_fms, efficientnet, googlenet, mobilenet_v2, nin, overfeat, zfnet
 from convatlas.models.contract import capture
 
 # The smallest member of each design, and the side of the pictures that it and the larger ones are tried on.
 SMALLEST = {
     "lenet5": 32,
     "lenet5_modern": 32,
+    "alexnet": 80,
+    "zfnet": 64,
+    "cnn_f": 64,
+    "nin_cifar10": 40,
+    "overfeat_fast": 231,
+    "sppnet_zf5": 64,
+    "vgg11": 64,
+    "googlenet": 64,
+    "bn_inception": 64,
+    "inception_v3": 96,
     "resnet18": 64,
     "resnet20_cifar": 16,
     "mobilenet_v2": 64,
@@ -29,11 +41,32 @@ SMALLEST = {
 }
 SIDES = {MODELS[name]: side for name, side in SMALLEST.items()}
 FIXED_SIZE = {"lenet5", "lenet5_modern"}  # a layer as large as its maps: the input's size only
+LOSES_MARGIN = {  # convolutions or poolings without padding
+    "alexnet",
+    "alexnet_paper",
+    *zfnet.CONFIGS,
+    *cnn_fms.CONFIGS,
+    "nin_imagenet",
+    "overfeat_fast",
+    "overfeat_accurate",
+    "sppnet_zf5",
+    "inception_v3",
+}
 FIXED_CLASSES = {"lenet5"}  # its classes are the drawings of ten digits
 # What makes a design's smallest member quicker to trace; each kind of block that it has is still there.
 SHORTER = {
     "lenet5": {},
     "lenet5_modern": {},
+    "alexnet": {"channels": (8,) * 5},
+    "zfnet": {"channels": (8,) * 5},
+    "cnn_f": {"convs": tuple(replace(row, out=8) for row in cnn_fms.CNN_F)},
+    "nin_cifar10": {"layers": tuple(replace(row, widths=(8,) * len(row.widths)) for row in nin.CIFAR10)},
+    "overfeat_fast": {},
+    "sppnet_zf5": {"channels": (8,) * 5, "hidden": 16},
+    "vgg11": {"depths": (1, 1, 1, 1, 1), "width": 8},
+    "googlenet": {"stem": (8, 8, 16), "stages": ((googlenet.TABLE_1[0][0],),) * 3},
+    "bn_inception": {"stem": (8, 8, 16), "stages": tuple(rows[:1] for rows in bn_inception.FIGURE_5)},
+    "inception_v3": {"width": 0.05, "pool_proj": (32,), "channels_7x7": (128,)},
     "resnet18": {"depths": (1, 1, 1, 1), "width": 8},
     "resnet20_cifar": {"depth": 8, "width": 8},
     "mobilenet_v2": {"width": 0.25, "stages": mobilenet_v2.TABLE_2[:2]},
@@ -42,9 +75,22 @@ SHORTER = {
 }
 # `make test-all` traces the smallest whole, and these, which have a kind of block that the smallest lacks. No others:
 # tracing takes seconds for ten blocks and finds nothing new in the fiftieth of a kind.
-WHOLE = ["resnet50", "resnet50_paper", "plain18", "plain20_cifar"]
+WHOLE = ["alexnet_paper", "resnet50", "resnet50_paper", "plain18", "plain20_cifar"]
+
+# Twenty layers and more in one part round more often: a twin that rounds by hand is off by 4.5, 3.6 and 5.9 %.
+LONG_STAGES = {"googlenet": 0.06, "bn_inception": 0.05, "inception_v3": 0.07}
 
 NAMES = list_models()
+# Fewer units where a hundred million weights would only take time: all that is tried besides the counts has these.
+LIGHTER = {
+    **{
+        name: {"layers": tuple(replace(row, out=row.out // 8) for row in config.layers), "hidden": (32, 32)}
+        for name, config in overfeat.CONFIGS.items()
+    },
+    **{name: {"hidden": 64} for name in NAMES if name.startswith(("alexnet", "vgg", "zfnet"))},
+    "sppnet_zf5": {"hidden": 64},
+    **{name: {"full6": 64, "full7": 64} for name in cnn_fms.CONFIGS},
+}
 
 
 def marked(*values: object) -> object:
@@ -74,19 +120,26 @@ def images(name: str, count: int = 2, channels: int | None = None) -> Tensor:
     return torch.randn(count, channels or card(name).input[0], side, side)
 
 
+def scenes(name: str, count: int) -> Tensor:
+    """Pictures of four large patches, which differ after averaging too; all noise looks alike from afar."""
+    side = SIDES[MODELS[name]]
+    return functional.interpolate(torch.randn(count, card(name).input[0], 2, 2), side, mode="bilinear")
+
+
 def settled(name: str, **changes: object) -> nn.Module:
     """The network after a look at some pictures, ready to answer.
 
     Where BatchNorm's averages are still 0 and 1, a residual network doubles the variance in each block: 600 overflow.
     Nothing but BatchNorm is in training: stochastic depth and dropout would give it averages that no answer has.
     """
-    network = create_model(name, **changes).eval()
+    network = create_model(name, **{**LIGHTER.get(name, {}), **changes}).eval()
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 1.0
         norm.train()
-    with torch.no_grad():
-        network(images(name, count=16, channels=changes.get("in_channels")))
+    if norms:
+        with torch.no_grad():
+            network(images(name, count=16, channels=changes.get("in_channels")))
     return network.eval()
 
 
@@ -166,7 +219,8 @@ def test_any_picture_size(name):
         assert network(x).shape == (1, card(name).num_classes)
         for feature, info in zip(network.features(x), network.feature_info, strict=True):
             for at, whole in zip(feature.shape[2:], x.shape[2:], strict=True):
-                assert whole // info.stride <= at <= -(-whole // info.stride)
+                least = 1 if name in LOSES_MARGIN else whole // info.stride
+                assert least <= at <= -(-whole // info.stride)
 
 
 @variants()
@@ -213,6 +267,14 @@ def test_bfloat16_autocast_stays_near_in_every_part(name):
     and as much where a twin rounds by hand, so that a mistake in one stage would be lost in it.
     """
     network = settled(name)
+    pictures = images(name, count=4)
+    if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+        # BatchNorm makes small differences large. Without it those of noise are lost in what all noise has in common,
+        # and any differences in biases of one, such as AlexNet's.
+        pictures = scenes(name, count=4)
+        for parameter_name, parameter in network.named_parameters():
+            if parameter_name.endswith("bias"):
+                nn.init.zeros_(parameter)
     passed: dict[nn.Module, tuple[Tensor, Tensor]] = {}  # what goes into each part and comes out
 
     def record(part: nn.Module, given: tuple[Tensor], got: Tensor) -> None:
@@ -220,7 +282,7 @@ def test_bfloat16_autocast_stays_near_in_every_part(name):
 
     hooks = [part.register_forward_hook(record) for _, part in parts(network)]
     with torch.no_grad():
-        network(images(name, count=4))
+        network(pictures)
         for hook in hooks:
             hook.remove()
         with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -231,7 +293,7 @@ def test_bfloat16_autocast_stays_near_in_every_part(name):
                 off[label] = ((part(given) - wanted).norm() / spread).item()
             assert network(images(name)).isfinite().all()
     assert max(off.values()) > 0.001, "nothing was computed in bfloat16"
-    assert {label: each for label, each in off.items() if not each <= 0.03} == {}
+    assert {label: each for label, each in off.items() if not each <= LONG_STAGES.get(name, 0.03)} == {}
 
 
 @traced
@@ -280,7 +342,8 @@ def test_the_smallest_size_is_named_and_works(name):
         network(torch.zeros(1, channels, smallest, smallest - 1))
     with torch.no_grad():
         assert network(torch.randn(1, channels, smallest, smallest)).isfinite().all()
-        assert all(min(feature.shape[2:]) >= 1 for feature in network.features(torch.randn(1, channels, smallest, 64)))
+        wide = torch.randn(1, channels, smallest, max(smallest, 64))
+        assert all(min(feature.shape[2:]) >= 1 for feature in network.features(wide))
 
 
 def test_unknown_names_and_options_suggest_the_nearest():

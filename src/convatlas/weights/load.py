@@ -12,7 +12,7 @@ from convatlas.models import model_config
 from convatlas.weights import FREE_FIELDS, weight_set
 from convatlas.weights.download import Progress
 from convatlas.weights.fetch import fetch_weights
-from convatlas.weights.names import follows, our_names
+from convatlas.weights.names import follows, left_out, our_names
 from convatlas.weights.read import read_state_dict
 from convatlas.weights.recognise import looks_like
 from convatlas.weights.weight_set import Source, WeightSet
@@ -96,9 +96,11 @@ def _load(network: nn.Module, weights: Mapping[str, Tensor] | Path | str, source
     if on_meta:
         raise UsageError(f"the network is on the meta device and has no memory for {on_meta[0]}: create it on another")
     names = our_names(network, given, source)
+    names = {theirs: ours for theirs, ours in names.items() if not left_out(network, ours)}
     head = follows(network, "num_classes")
     left = () if with_head else head
     taken = {ours: given[theirs] for theirs, ours in names.items() if ours in own and ours not in left}
+    _make_dense(taken, own)
     adapted = _adapt(taken, own, follows(network, "in_channels"))
     problems = _problems(taken, own, names, left)
     if problems:
@@ -115,6 +117,13 @@ def _adapt(taken: dict[str, Tensor], own: Mapping[str, Tensor], first: tuple[str
             taken[name] = adapt_input_channels(taken[name], own[name].shape[1])
             adapted.append(name)
     return tuple(adapted)
+
+
+def _make_dense(taken: dict[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Flatten the convolutions in `taken` that are as large as their maps, where the network has dense layers."""
+    for name, tensor in taken.items():
+        if tensor.dim() == 4 and own[name].shape == tensor.flatten(1).shape:
+            taken[name] = tensor.flatten(1)
 
 
 def _problems(

@@ -34,6 +34,12 @@ def our_names(network: nn.Module, theirs: Iterable[str], source: Source) -> dict
     return renamed
 
 
+def left_out(network: nn.Module, ours: str) -> bool:
+    """Whether a tensor is of an auxiliary classifier that the network is built without: a file may have it besides."""
+    prefixes: tuple[str, ...] = getattr(network, "aux_modules", ())
+    return ours.startswith(prefixes) and not any(name.startswith(prefixes) for name, _ in network.named_parameters())
+
+
 def follows(network: nn.Module, *fields: str) -> tuple[str, ...]:
     """The names of the tensors whose shape depends on one of these fields of the network's config.
 
