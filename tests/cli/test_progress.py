@@ -130,6 +130,17 @@ def test_the_bar_tells_what_is_done_and_how_fast(clock: Clock, monkeypatch: pyte
     assert "left" in written
 
 
+def test_a_download_has_a_bar(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    stderr = fake_terminal(monkeypatch, "stderr", 100)
+    shown = TrainingProgress()
+    shown.fetching(3_500_000, 14_000_000)
+    shown._bar.refresh()
+    assert "fetching weights" in stderr.getvalue()
+    assert "3.5 MB" in stderr.getvalue()
+    shown.planned(plan(3), RUN, splits())
+    shown.stop()
+
+
 def test_the_bar_goes_away_and_stopping_twice_does_no_harm(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     stderr = fake_terminal(monkeypatch, "stderr", 100)
     TrainingProgress().stop()

@@ -45,6 +45,13 @@ class TrainingProgress(Observer):
         """Take the bar away; again does no harm."""
         self._bar.stop()
 
+    def fetching(self, done: int, total: int | None) -> None:
+        """Move the bar of the download of published weights."""
+        self._bar.start()
+        self._bar.update(
+            self._task, completed=done, total=total, description="fetching weights", speed=f"{done / 1e6:,.1f} MB"
+        )
+
     def planned(self, plan: "Plan", run: "RunFolder", splits: "DataSplits") -> None:
         """Say what will be trained on what, and where it goes."""
         self.run = run
