@@ -9,6 +9,7 @@ from torch import nn
 
 from convatlas.errors import UsageError, WeightsError
 from convatlas.models import create_model
+from convatlas.models.classify import googlenet
 from convatlas.weights.keys.torchvision import resnet
 from convatlas.weights.load import adapt_input_channels, load_backbone, load_weight_set, load_weights
 from convatlas.weights.read import read_state_dict
@@ -273,3 +274,22 @@ def test_files_that_hold_something_else(tmp_path: Path) -> None:
     (tmp_path / "c.h5").touch()
     with pytest.raises(UsageError, match="expected a file of weights"):
         read_state_dict(tmp_path / "c.h5")
+
+
+@pytest.mark.parametrize("kernel", [(32, 1, 1), (8, 2, 2)])
+def test_a_convolution_in_the_place_of_a_dense_layer_is_refused(kernel) -> None:
+    state = tiny().state_dict()
+    state["head.fc.weight"] = state["head.fc.weight"].reshape(5, *kernel)
+    with pytest.raises(WeightsError, match=r"1 of another shape: head\.fc\.weight"):
+        load_weights(tiny(), state)
+
+
+def test_only_what_an_auxiliary_classifier_has_may_be_left_out() -> None:
+    row = googlenet.TABLE_1[0][0]
+    small = {"stem": (8, 8, 16), "stages": ((row,), (row,) * 4, (row,)), "num_classes": 5}
+    with_aux, without = create_model("googlenet", aux=True, **small), create_model("googlenet", **small)
+    load_weights(without, with_aux.state_dict())
+    with pytest.raises(WeightsError, match=r"1 unexpected: aux1\.nonsense"):
+        load_weights(without, with_aux.state_dict() | {"aux1.nonsense": torch.zeros(1)})
+    with pytest.raises(WeightsError, match=r"missing: aux1\."):
+        load_weights(with_aux, without.state_dict())

@@ -121,7 +121,7 @@ def make_plan(splits: DataSplits, wishes: Wishes) -> Plan:
     """
     pictures = sample_pictures(splits.train)
     model, model_origin = _model(wishes, pictures)
-    _check_task(model, splits)
+    _check_task(model, splits, wishes.model_changes)
     start = choose_start(
         model,
         wishes.model_changes,
@@ -176,10 +176,14 @@ def _model(wishes: Wishes, pictures: list[Pixels]) -> tuple[str, str]:
     return default_model(pictures)
 
 
-def _check_task(model: str, splits: DataSplits) -> None:
-    if splits.train.multilabel and own_losses(model) is not None:
+def _check_task(model: str, splits: DataSplits, changes: Mapping[str, object]) -> None:
+    """A paper's own loss is for one label a picture; without auxiliary classifiers theirs is the usual one."""
+    if not splits.train.multilabel or own_losses(model) is None:
+        return
+    if getattr(model_config(model, **changes), "aux", True):
         raise UsageError(
-            f"{model} has a loss of its own for one label a picture; {splits.train.origin} has several: use another"
+            f"{model} has a loss of its own for one label a picture; {splits.train.origin} has several: use another, "
+            "or leave away the auxiliary classifiers (aux=False) where it has them"
         )
 
 

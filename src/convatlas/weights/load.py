@@ -12,7 +12,8 @@ from convatlas.models import model_config
 from convatlas.weights import FREE_FIELDS, weight_set
 from convatlas.weights.download import Progress
 from convatlas.weights.fetch import fetch_weights
-from convatlas.weights.names import follows, left_out, our_names
+from convatlas.weights.keys import as_convolutions
+from convatlas.weights.names import auxiliary, follows, our_names
 from convatlas.weights.read import read_state_dict
 from convatlas.weights.recognise import looks_like
 from convatlas.weights.weight_set import Source, WeightSet
@@ -96,11 +97,12 @@ def _load(network: nn.Module, weights: Mapping[str, Tensor] | Path | str, source
     if on_meta:
         raise UsageError(f"the network is on the meta device and has no memory for {on_meta[0]}: create it on another")
     names = our_names(network, given, source)
-    names = {theirs: ours for theirs, ours in names.items() if not left_out(network, ours)}
+    left_out = auxiliary(network)
+    names = {theirs: ours for theirs, ours in names.items() if ours not in left_out}
     head = follows(network, "num_classes")
     left = () if with_head else head
     taken = {ours: given[theirs] for theirs, ours in names.items() if ours in own and ours not in left}
-    _make_dense(taken, own)
+    _make_dense(taken, as_convolutions(network, source))
     adapted = _adapt(taken, own, follows(network, "in_channels"))
     problems = _problems(taken, own, names, left)
     if problems:
@@ -119,11 +121,11 @@ def _adapt(taken: dict[str, Tensor], own: Mapping[str, Tensor], first: tuple[str
     return tuple(adapted)
 
 
-def _make_dense(taken: dict[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    """Flatten the convolutions in `taken` that are as large as their maps, where the network has dense layers."""
-    for name, tensor in taken.items():
-        if tensor.dim() == 4 and own[name].shape == tensor.flatten(1).shape:
-            taken[name] = tensor.flatten(1)
+def _make_dense(taken: dict[str, Tensor], kernels: Mapping[str, int]) -> None:
+    """Flatten the convolutions in `taken` that another library has in the place of our dense layers."""
+    for name, kernel in kernels.items():
+        if name in taken and taken[name].dim() == 4 and taken[name].shape[2:] == (kernel, kernel):
+            taken[name] = taken[name].flatten(1)
 
 
 def _problems(

@@ -34,10 +34,18 @@ def our_names(network: nn.Module, theirs: Iterable[str], source: Source) -> dict
     return renamed
 
 
-def left_out(network: nn.Module, ours: str) -> bool:
-    """Whether a tensor is of an auxiliary classifier that the network is built without: a file may have it besides."""
-    prefixes: tuple[str, ...] = getattr(network, "aux_modules", ())
-    return ours.startswith(prefixes) and not any(name.startswith(prefixes) for name, _ in network.named_parameters())
+def auxiliary(network: nn.Module) -> frozenset[str]:
+    """The names of the tensors that the network would have besides with `aux=True`: published files may carry them."""
+    config = getattr(network, "config", None)
+    if not dataclasses.is_dataclass(config) or isinstance(config, type) or getattr(config, "aux", True):
+        return frozenset()
+    try:
+        changed = dataclasses.replace(config, aux=True)
+    except UsageError:  # too short for auxiliary classifiers
+        return frozenset()
+    with torch.device("meta"):
+        other = type(network)(changed)
+    return frozenset(other.state_dict()) - frozenset(network.state_dict())
 
 
 def follows(network: nn.Module, *fields: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from convatlas.models import MODELS, create_model, family_module
 from convatlas.weights import list_weights
 from convatlas.weights.keys import NAMES
-from convatlas.weights.names import follows, left_out, our_names
+from convatlas.weights.names import auxiliary, follows, our_names
 from convatlas.weights.weight_set import Source
 
 
@@ -29,7 +29,8 @@ def looks_like(state: Mapping[str, Tensor]) -> tuple[str, Source] | None:
             network = create_model(model) if width is None else create_model(model, width=width)
         for source in possible:
             names = our_names(network, state, source)
-            names = {theirs: ours for theirs, ours in names.items() if not left_out(network, ours)}
+            left_out = auxiliary(network)
+            names = {theirs: ours for theirs, ours in names.items() if ours not in left_out}
             if not _has_first_block(network, names):
                 foreign.add((family, source))
             elif _same(state, network, names):

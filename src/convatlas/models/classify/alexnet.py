@@ -104,7 +104,7 @@ def initialise(network: nn.Module, std: float | None) -> None:
 
 
 class AlexNet(nn.Module):
-    """Images (N, C, H, W) of at least 67 x 67 less the padding -> logits (N, K).
+    """Images (N, C, H, W) of at least 67 x 67 less twice the padding -> logits (N, K).
 
     The features are the three pooled maps: about H/8, H/16 and H/32, since the convolution and the poolings lose their
     margins: 27 x 27, 13 x 13 and 6 x 6 of the size that the network is made for.

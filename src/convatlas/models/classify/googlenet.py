@@ -3,11 +3,11 @@
 https://arxiv.org/abs/1409.4842 -- module: Figure 2(b); network: Table 1 and Figure 3; auxiliary classifiers: Section 5.
 `googlenet_paper` is the paper's network. What the paper leaves open is as in its replication in Caffe
 (models/bvlc_googlenet), made with its first author's help: pooling that rounds up, local response normalisation over
-5 channels (k = 1, beta = 0.75, alpha = 1e-4 divided by 5), weights uniform within sqrt(3 / fan-in), biases 0.2,
-in the classifiers 0.
+5 channels (k = 1, beta = 0.75, alpha = 1e-4 divided by 5), biases 0.2, in the classifiers 0. Deviation, as there:
+weights uniform within sqrt(3 / fan-in).
 `googlenet` is the network of the public weights. Deviations: BatchNorm (epsilon 1e-3) after every convolution and no
 local response normalisation; 3x3 in place of 5x5; the last max-pooling is 2x2; dropout 0.2; the auxiliary classifiers
-average any map to 4x4; weights normal with deviation 0.01, cut at two deviations.
+average any map to 4x4; weights normal with deviation 0.01. The auxiliary classifiers in the public files are untrained.
 Shapes: N images, C channels, H x W pixels, K classes. Pooling rounds up, so an odd side may end a pixel longer.
 """
 
@@ -188,8 +188,6 @@ class GoogLeNet(nn.Module):
 
     The features are conv2, 3b, 4e and 5b: 192, 480, 832 and 1024 channels at H/4, H/8, H/16 and H/32.
     """
-
-    aux_modules = ("aux1.", "aux2.")  # of use in training only; published files carry them
 
     def __init__(self, config: GoogLeNetConfig) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ authors' code (TensorFlow models, research/inception and slim), which the public
 paper in two places: the last three convolutions of Table 1's stem are a 1x1, a 3x3 and a max-pooling, and the modules
 at H/8 keep one 5x5 convolution beside the pair of 3x3 that Figure 5 puts in its place.
 Deviation, to match public weights: BatchNorm has a scale.
-Choice that the paper leaves open: the weight of the auxiliary loss, 0.3 as in GoogLeNet.
+Choice that the paper leaves open: the weight of the auxiliary loss, 0.3 as in GoogLeNet (the authors' code has 0.4).
 Shapes: N images, C channels, H x W pixels, K classes. Where the paper pads nothing, a map loses its margin:
 299 -> 149 -> 147 -> 73 -> 71 -> 35 -> 17 -> 8.
 """
@@ -219,8 +219,6 @@ class InceptionV3(nn.Module):
 
     The features are the stem and the three stages: 192, 288, 768 and 2048 channels at H/4, H/8, H/16 and H/32.
     """
-
-    aux_modules = ("aux.",)  # of use in training only; published files carry it
 
     def __init__(self, config: InceptionV3Config) -> None:
         super().__init__()

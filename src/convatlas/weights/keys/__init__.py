@@ -44,3 +44,13 @@ NAMES: dict[Source, dict[type[nn.Module], Callable[..., dict[str, str]]]] = {
         EfficientNetLite: efficientnet_pytorch.efficientnet,
     },
 }
+
+# Dense layers of ours that another library has as convolutions, and the side of their kernels.
+_AS_CONVOLUTIONS: dict[Source, dict[type[nn.Module], dict[str, int]]] = {
+    "timm": {VGG: {"head.fc6.weight": 7, "head.fc7.weight": 1}},
+}
+
+
+def as_convolutions(network: nn.Module, source: Source) -> dict[str, int]:
+    """{our name of a dense layer's weight: side of the kernel that it has in this library}."""
+    return _AS_CONVOLUTIONS.get(source, {}).get(type(network), {})
