@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convatlas.cli import main, predict
+from convatlas.cli import predict
+from tests.cli.commands import predict as run
 from tests.engine.bundles import write_corners
 
 
@@ -25,13 +26,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "broken.png").write_bytes(b"no picture")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def run(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(["predict", *map(str, arguments)])
-    code = ended.value.code
-    return code if isinstance(code, int) else 0
 
 
 @pytest.mark.usefixtures("here")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from convatlas.cli import main
 from convatlas.files import write_json
+from tests.cli.commands import predict as run
 from tests.engine.bundles import write_corners
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,13 +26,6 @@ def here(tmp_path: Path, lite0_cache: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "cat.jpg").write_bytes(CHELSEA.read_bytes())
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def run(*arguments: str | Path) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main(["predict", *map(str, arguments)])
-    code = ended.value.code
-    return code if isinstance(code, int) else 0
 
 
 def test_the_readme_shows_the_answer(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -134,9 +134,9 @@ def test_a_download_has_a_bar(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> 
     stderr = fake_terminal(monkeypatch, "stderr", 100)
     shown = TrainingProgress()
     shown.fetching(3_500_000, 14_000_000)
-    shown._bar.refresh()
-    assert "fetching weights" in stderr.getvalue()
-    assert "3.5 MB" in stderr.getvalue()
+    shown.stop()
+    assert "published weights" in stderr.getvalue()
+    assert "3.5/14.0 MB" in stderr.getvalue()
     shown.planned(plan(3), RUN, splits())
     shown.stop()
 

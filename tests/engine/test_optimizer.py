@@ -8,11 +8,17 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 
-from convatlas.engine.optimizer import make_optimizer, make_schedule, schedule_factor
+from convatlas.engine import optimizer as module
+from convatlas.engine.optimizer import make_schedule, schedule_factor
+from convatlas.engine.parts import parts
 from convatlas.recipes.recipe import Recipe
 
 pytestmark = pytest.mark.row("F-04")
 STEPS = 7
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    return module.make_optimizer(network, parts(network), recipe)
 
 
 def rates(recipe: Recipe) -> list[float]:

@@ -17,7 +17,7 @@ from convatlas.data.picture_set import ArrayReader, DataSplits, PictureSet
 from convatlas.data.preprocess import Preprocess
 from convatlas.engine.bundle import Bundle, write_bundle
 from convatlas.engine.checkpoint import load_checkpoint
-from convatlas.engine.features import cache_features, can_cache, last_classifier
+from convatlas.engine.features import cache_features, classifier_alone
 from convatlas.engine.observer import Observer
 from convatlas.engine.optimizer import make_optimizer, make_schedule
 from convatlas.engine.parts import learning_parts, parts, set_learning
@@ -107,7 +107,7 @@ def test_a_change_that_changes_nothing_is_no_other_network():
     [
         ({"model": "resnet18", "recipe": "transfer"}, "trainable=classifier and strategy scratch"),
         ({"strategy": "transfer", "changes": {"trainable": "all"}}, "trainable=all and strategy transfer"),
-        ({"model_changes": {"width": 2.0}, "weights": LITE0}, "with width=1.0, not 2.0: leave width"),
+        ({"model_changes": {"width": 2.0}, "weights": LITE0}, "with width=1.0, not 2.0: leave"),
         ({"model_changes": {"dropout": "much"}}, "dropout must be .*, not 'much'"),
         ({"model_changes": {"stages": 5}}, "stages must be .*, not 5"),
         ({"model": "mobilenet_v2", "model_changes": {"stages": 5}}, "stages must be .*, not 5"),
@@ -242,14 +242,14 @@ def test_parts_begin_one_after_the_other_and_learn_more_slowly():
         for part in parts(network)
     }
     assert begins == {"classifier": 1, "stages.3": 3, "stages.2": 5, "stages.1": 7, "stages.0": 9, "stem": 11}
-    optimizer = make_optimizer(network, recipe)
+    optimizer = make_optimizer(network, parts(network), recipe)
     make_schedule(optimizer, recipe, steps_per_epoch=1)
     rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
     named = dict(network.named_parameters())
     for part in parts(network):
         assert {rates[id(named[name])] for name in part.parameters} == {0.1 * 0.5**part.depth}
 
-    set_learning(network, recipe, epoch=3)
+    set_learning(network, parts(network), recipe, epoch=3)
     learning = {name for name, parameter in named.items() if parameter.requires_grad}
     assert learning == {name for part in parts(network)[:2] for name in part.parameters}
     norms = {name: module for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)}
@@ -276,7 +276,7 @@ def test_every_network_s_classifier_is_its_last_operation(model):
     with torch.device("meta"):
         network = create_model(model).eval()
         seen = {}
-        classifier = last_classifier(network)
+        classifier = classifier_alone(Recipe(trainable="classifier"), network)
         classifier.register_forward_hook(lambda _m, _x, output: seen.update(y=output))
         out = network(torch.empty(2, *card(model).input))
         # NIN averages its maps of classes: there the features are not computed once.
@@ -288,9 +288,9 @@ def test_features_that_are_computed_once_train_the_same_classifier(photographs, 
     plan = plan_of(photographs, model="efficientnet_lite0", strategy="transfer", changes=changes)
     network = initial_network(plan)
     before = network.state_dict()
-    assert can_cache(plan.recipe, network)
+    assert classifier_alone(plan.recipe, network) is network.head.fc
     once = trained(plan, photographs, tmp_path / "once").deployed.network.state_dict()
-    monkeypatch.setattr("convatlas.engine.start.can_cache", lambda *_: False)
+    monkeypatch.setattr("convatlas.engine.start.classifier_alone", lambda *_: None)
     anew = trained(plan, photographs, tmp_path / "anew").deployed.network.state_dict()
     for name, value in anew.items():
         torch.testing.assert_close(once[name], value, rtol=1e-4, atol=1e-6)
@@ -304,7 +304,7 @@ def test_features_that_are_computed_once_train_the_same_classifier(photographs, 
 def test_pictures_that_change_are_not_computed_once(photographs):
     for wishes in ({"changes": {"flip": True}}, {"strategy": "fine-tune"}):
         plan = plan_of(photographs, model="efficientnet_lite0", **wishes)
-        assert not can_cache(plan.recipe, initial_network(plan))
+        assert classifier_alone(plan.recipe, initial_network(plan)) is None
 
 
 def test_features_are_the_classifier_s_input(photographs):
@@ -314,10 +314,12 @@ def test_features_are_the_classifier_s_input(photographs):
     normalize = nn.Module()
     normalize.forward = lambda pixels: pixels.float() / 255
     done = []
-    features = cache_features(network, normalize, readable, progress=done.append)
+    features = cache_features(
+        network, network.head.fc, normalize, readable, memory_format=torch.contiguous_format, progress=done.append
+    )
     with torch.no_grad():
         expected = network(torch.from_numpy(readable.kept).float() / 255)
-        torch.testing.assert_close(last_classifier(network)(torch.from_numpy(features.kept)), expected)
+        torch.testing.assert_close(network.head.fc(torch.from_numpy(features.kept)), expected)
     assert done[-1] == len(photographs.val)
 
 
@@ -403,8 +405,31 @@ def test_a_run_whose_first_weights_have_changed_cannot_be_resumed(photographs, t
 def test_the_terms_of_weights_go_on_from_bundle_to_bundle(photographs, tmp_path):
     source = prepare_lenet(tmp_path / "source", seed=1)
     plan = make_plan(photographs, Wishes(weights=source, strategy="transfer", device="cpu"))
-    said = _origin_of_weights(plan)
+    shutil.rmtree(source)  # it may be gone when the run ends
+    said = _origin_of_weights(plan.start)
     assert said == {"weights": "transfer from a bundle: somebody/weights", "weights_licence": "CC-BY-NC-4.0"}
+
+
+@pytest.mark.parametrize(("strategy", "offline"), [("fine-tune", None), ("auto", True)])
+def test_a_run_stopped_before_its_first_checkpoint_brings_its_weights_again(tmp_path, monkeypatch, strategy, offline):
+    """And downloads only what was asked for."""
+    from convatlas.api.train import resume, train
+    from tests.api.conftest import picture_folder
+
+    class Stop(Observer):
+        def planned(self, plan, run, splits):
+            raise KeyboardInterrupt
+
+    photos = picture_folder(tmp_path / "photos", count=8)
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            photos, model="efficientnet_lite0", strategy=strategy, size=64, out=tmp_path / "run", observer=Stop(),
+            changes={"epochs": 1, "threads": 1},
+        )  # fmt: skip
+    brought = []
+    monkeypatch.setattr("convatlas.engine.start.fetch_weights", lambda _, **options: brought.append(options["offline"]))
+    assert resume(tmp_path / "run", export=False).epochs == 1
+    assert brought == [offline]
 
 
 def prepare_lenet(folder, *, seed: int):

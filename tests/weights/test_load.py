@@ -76,8 +76,13 @@ def test_weights_of_another_precision_are_converted() -> None:
 
 
 def test_counters_of_batches_may_be_missing() -> None:
-    state = {name: each for name, each in tiny().state_dict().items() if not name.endswith("num_batches_tracked")}
-    load_weights(tiny(), state)
+    source, target = tiny(), tiny()
+    state = {name: each for name, each in source.state_dict().items() if not name.endswith("num_batches_tracked")}
+    assert len(state) < len(source.state_dict())
+    load_weights(target, state)
+    loaded = target.state_dict()
+    assert all(torch.equal(loaded[name], each) for name, each in state.items())
+    assert all(not each.any() for name, each in loaded.items() if name not in state)
 
 
 def test_every_missing_and_unexpected_name_and_wrong_shape_is_listed_and_nothing_changed() -> None:
@@ -209,9 +214,9 @@ def test_a_network_without_memory() -> None:
 
 def test_a_set_is_not_put_into_a_network_that_is_built_otherwise() -> None:
     """The shapes fit: only the places of the strides, the padding or the epsilon differ."""
-    with pytest.raises(WeightsError, match="is for resnet50 with stride_in_1x1=False; this network has others"):
+    with pytest.raises(WeightsError, match="is for resnet50 with stride_in_1x1=False, not True"):
         load_weight_set(create_model("resnet50_paper"), "torchvision/resnet50/IMAGENET1K_V2", offline=True)
-    with pytest.raises(WeightsError, match=r"with norm_eps=0\.001, same_padding=True"):
+    with pytest.raises(WeightsError, match=r"with norm_eps=0\.001, not 1e-05; same_padding=True, not False"):
         load_weight_set(create_model("efficientnet_b0"), "timm/tf_efficientnet_b0.in1k", offline=True)
     with pytest.raises(WeightsError, match="is for resnet18, not for LeNet5Modern"):
         load_weight_set(create_model("lenet5_modern"), "torchvision/resnet18/IMAGENET1K_V1", offline=True)

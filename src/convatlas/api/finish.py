@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from convatlas.api.report import write_run_report
 from convatlas.data.loader import Pictures, Readable, make_loader
-from convatlas.engine.bundle import Bundle, Parity, read_bundle, write_bundle
+from convatlas.engine.bundle import Bundle, Parity, write_bundle
 from convatlas.engine.device import make_accelerator
 from convatlas.engine.evaluate import Answers, answer_all
 from convatlas.engine.export import export_onnx
 from convatlas.engine.plan import Plan
-from convatlas.engine.published import terms
 from convatlas.engine.run import RunFolder
 from convatlas.engine.session import plan_statistics
+from convatlas.engine.strategy import Start
 from convatlas.engine.train import Trained
 from convatlas.engine.versions import versions
 from convatlas.errors import ExportError, MissingExtra
@@ -25,7 +25,6 @@ from convatlas.files import write_json
 from convatlas.metrics.summary import Summary
 from convatlas.tasks.task import Task
 from convatlas.types import Failure
-from convatlas.weights import weight_set
 
 PARITY_PICTURES = 200
 
@@ -166,24 +165,18 @@ def _bundle(
             "recipe": plan.recipe_name,
             "seed": plan.recipe.seed,
             "best_epoch": trained.best_epoch,
-            **_origin_of_weights(plan),
+            **_origin_of_weights(plan.start),
             "created": started,
         },
         versions=versions(),
     )
 
 
-def _origin_of_weights(plan: Plan) -> dict[str, object]:
+def _origin_of_weights(start: Start) -> dict[str, object]:
     """What the network knew before, and on what terms: they go with the bundle."""
-    start = plan.start
-    if start.weight_set is not None:
-        return {**terms(weight_set(start.weight_set)), "weights": f"{start.strategy} from {start.weight_set}"}
-    if start.bundle is None:
+    if start.strategy == "scratch":
         return {"weights": "trained from scratch"}
-    # As with the data: no path. The terms of what that bundle started from hold on.
-    before = read_bundle(Path(start.bundle), verify=False).provenance
-    inherited = {name: value for name, value in before.items() if name.startswith("weights_")}
-    return {**inherited, "weights": f"{start.strategy} from a bundle: {before.get('weights', 'of unknown origin')}"}
+    return {**start.origin, "weights": f"{start.strategy} from {start.origin['weights']}"}
 
 
 def _export(run: RunFolder, readable: Readable, data: str) -> Parity:

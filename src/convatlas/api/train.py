@@ -115,8 +115,7 @@ def train(
     observer = observer or Observer()
     splits = _open(data, wishes)
     plan = make_plan(splits, wishes)
-    unasked = strategy == "auto" and weights is None
-    bring_weights(plan, offline=True if unasked else offline, progress=observer.fetching)
+    bring_weights(plan, offline=offline, progress=observer.fetching)
     run = new_run_folder(None if out is None else Path(out), plan.model, plan.data)
     write_json(run.split, _membership(splits))
     job = _Job(plan=plan, splits=splits, run=run, started=now())
@@ -146,17 +145,11 @@ def resume(
             f"{', '.join(splits.classes)}. Restore the data, or train anew"
         )
     observer = observer or Observer()
-    if plan.recipe.trainable == "classifier":  # its checkpoints hold the classifier alone
+    begun = run.last.exists()  # else it starts from its beginning
+    if not begun or plan.recipe.trainable == "classifier":  # whose checkpoints may hold the classifier alone
         bring_weights(plan, offline=offline, progress=observer.fetching)
     job = _Job(plan=plan, splits=splits, run=run, started=str(description["started"]))
-    # A run that was stopped before its first checkpoint starts from its beginning.
-    return job.do(
-        resume=run.last.exists(),
-        strict=strict,
-        export=export,
-        tensorboard=tensorboard,
-        observer=observer,
-    )
+    return job.do(resume=begun, strict=strict, export=export, tensorboard=tensorboard, observer=observer)
 
 
 def _open(data: str | Path, wishes: Wishes) -> DataSplits:

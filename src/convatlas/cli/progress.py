@@ -1,20 +1,22 @@
 """Progress of training on a terminal: a bar with speed and time left, and a line for each epoch. Quiet in a pipe."""
 
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from convatlas.cli.download import download_bar
 from convatlas.cli.output import err, note
 from convatlas.engine.observer import Observer
 from convatlas.types import EpochRow
-from convatlas.weights import weight_set
 
 if TYPE_CHECKING:
     from convatlas.data.picture_set import DataSplits
     from convatlas.engine.plan import Plan
     from convatlas.engine.run import RunFolder
+    from convatlas.engine.strategy import Start
 
 PIPE_INTERVAL = 30.0  # seconds between lines where there is no terminal
 
@@ -40,20 +42,22 @@ class TrainingProgress(Observer):
             redirect_stdout=False,
         )
         self._task = self._bar.add_task("", total=None, speed="")
+        self._download = ExitStack()
+        self._show_download = self._download.enter_context(download_bar("published weights"))
 
     def stop(self) -> None:
-        """Take the bar away; again does no harm."""
+        """Take the bars away; again does no harm."""
+        self._download.close()
         self._bar.stop()
 
     def fetching(self, done: int, total: int | None) -> None:
-        """Move the bar of the download of published weights."""
-        self._bar.start()
-        self._bar.update(
-            self._task, completed=done, total=total, description="fetching weights", speed=f"{done / 1e6:,.1f} MB"
-        )
+        """Move the download's own bar, which appears with the first bytes."""
+        if self._show_download is not None:
+            self._show_download(done, total)
 
     def planned(self, plan: "Plan", run: "RunFolder", splits: "DataSplits") -> None:
         """Say what will be trained on what, and where it goes."""
+        self._download.close()
         self.run = run
         self._epochs = plan.recipe.epochs
         self._score_name = "top-1" if plan.task == "classify" else "mAP"
@@ -63,7 +67,7 @@ class TrainingProgress(Observer):
         note(f"{plan.model} on {Path(plan.data).name}: {len(plan.classes)} classes, {', '.join(counts)} pictures")
         if plan.origins["model"].startswith("auto: "):
             note(f"network {plan.model}: {plan.origins['model'].removeprefix('auto: ')}")
-        note(f"strategy {plan.start.strategy}: {plan.start.reason}{_terms(plan)}")
+        note(f"strategy {plan.start.strategy}: {plan.start.reason}{_terms(plan.start)}")
         note(f"recipe {plan.recipe_name} ({plan.origins['recipe'].removeprefix('auto: ')}); run in {run.path}")
         for warning in splits.warnings:
             note(f"warning: {warning}")
@@ -110,9 +114,13 @@ class TrainingProgress(Observer):
             self._bar.console.print(line, markup=False, highlight=False)
 
 
-def _terms(plan: "Plan") -> str:
-    """From which weights, and on what terms; nothing from scratch."""
-    if plan.start.weight_set is None:
-        return f"; from {plan.start.bundle}" if plan.start.bundle else ""
-    published = weight_set(plan.start.weight_set)
-    return f"; from {published.key} (licence: {published.licence}; trained on {published.data}: {published.data_terms})"
+def _terms(start: "Start") -> str:
+    """From which weights, and on what terms as far as they are known; nothing from scratch."""
+    if start.strategy == "scratch":
+        return ""
+    known = start.origin
+    words = f"; from {start.weights}"
+    if "weights_licence" in known:
+        words += f" (licence: {known['weights_licence']}; trained on {known.get('weights_data', 'unknown data')}"
+        words += f": {known['weights_data_terms']})" if known.get("weights_data_terms") else ")"
+    return words

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from convatlas.engine.device import make_accelerator
-from convatlas.engine.features import can_cache
+from convatlas.engine.features import classifier_alone
 from convatlas.engine.optimizer import make_optimizer
-from convatlas.engine.parts import set_learning
+from convatlas.engine.parts import parts, set_learning
 from convatlas.engine.plan import Plan
 from convatlas.engine.seeding import prepare_torch, seed_all
 from convatlas.engine.session import plan_statistics
@@ -47,9 +47,10 @@ def estimate_training(plan: Plan, task: Task, train_pictures: int, *, steps: int
     if recipe.channels_last:
         network.to(memory_format=torch.channels_last)
     module = TrainStep(Normalize(*plan_statistics(plan)), network, task, recipe)
-    step, optimizer = accelerator.prepare(module, make_optimizer(network, recipe))
-    set_learning(network, recipe, recipe.epochs)  # as in the last epoch, when most of it learns
-    once = can_cache(recipe, network)
+    all_parts = parts(network)
+    step, optimizer = accelerator.prepare(module, make_optimizer(network, all_parts, recipe))
+    set_learning(network, all_parts, recipe, recipe.epochs)  # as in the last epoch, when most of it learns
+    once = classifier_alone(recipe, network) is not None
     pixels, labels = _made_up_batch(plan, min(recipe.batch_size, train_pictures), accelerator.device)
 
     def forward_and_back() -> None:

@@ -16,14 +16,14 @@ BATCH = 16  # on a processor the activations of more pictures no longer fit into
 MOST_BYTES = 4 << 30  # of features in memory; beyond, the network is run anew for each epoch
 
 
-def can_cache(recipe: Recipe, network: nn.Module) -> bool:
-    """Features of a picture stay the same as long as neither the network in front of them nor the picture changes."""
-    frozen = recipe.trainable == "classifier" and not recipe.changes_pictures
-    return frozen and last_classifier(network) is not None
+def classifier_alone(recipe: Recipe, network: nn.Module) -> nn.Module | None:
+    """The module that alone has to be run in each epoch: the one that holds all that depends on the number of classes.
 
-
-def last_classifier(network: nn.Module) -> nn.Module | None:
-    """The one module that holds all that depends on the number of classes; None when several do, or none."""
+    None where the recipe lets more of the network learn or changes the pictures, and where several modules depend on
+    the number of classes, or none.
+    """
+    if recipe.trainable != "classifier" or recipe.changes_pictures:
+        return None
     owners = {name.rpartition(".")[0] for name in follows(network, "num_classes")}
     return network.get_submodule(owners.pop()) if len(owners) == 1 else None
 
@@ -31,22 +31,21 @@ def last_classifier(network: nn.Module) -> nn.Module | None:
 @torch.inference_mode()
 def cache_features(
     network: nn.Module,
+    classifier: nn.Module,
     normalize: nn.Module,
     readable: Readable,
     *,
-    memory_format: torch.memory_format = torch.contiguous_format,
+    memory_format: torch.memory_format,
     progress: Callable[[int], None],
 ) -> Readable | None:
     """The set with each picture's input to the classifier, (N, ...) float32, in the place of its pixels.
 
-    network, normalize: on the device to compute on, in the memory format; left in evaluation mode. progress is told
-    after each batch how many pictures are done. None when the classifier's output is not the network's own, or the
-    features would take more than MOST_BYTES.
+    network, normalize: on the device to compute on, in the memory format; left in evaluation mode. classifier: a module
+    of the network. progress is told after each batch how many pictures are done. None when the classifier's output is
+    not the network's own, or the features would take more than MOST_BYTES.
     """
-    classifier = last_classifier(network)
-    if classifier is None:
-        return None
     network.eval()
+    device = next(network.parameters()).device
     loader = make_loader(
         Pictures(readable.pictures, readable.preprocess, kept=readable.kept), batch_size=BATCH, shuffle=False, workers=0
     )
@@ -56,7 +55,7 @@ def cache_features(
     handle = classifier.register_forward_hook(lambda _module, inputs, output: seen.update(x=inputs[0], y=output))
     try:
         for batch in batches(loader):
-            images = normalize(batch.pixels.to(_device(network)))
+            images = normalize(batch.pixels.to(device))
             output = network(images.contiguous(memory_format=memory_format))
             if features is None:
                 if output is not seen["y"]:
@@ -71,7 +70,3 @@ def cache_features(
     finally:
         handle.remove()
     return replace(readable, kept=features)
-
-
-def _device(network: nn.Module) -> torch.device:
-    return next(network.parameters()).device

@@ -1,26 +1,29 @@
 """The optimiser and the learning rate's schedule that a recipe asks for; both are torch's."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from convatlas.engine.parts import learning_parts, parts, rate_factor
+from convatlas.engine.parts import Part, learning_parts, rate_factor
 from convatlas.recipes.recipe import Recipe
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(network: nn.Module, all_parts: Sequence[Part], recipe: Recipe) -> torch.optim.Optimizer:
     """SGD, AdamW or RMSprop; weight decay only on weights of two or more dimensions, not on biases and norms.
 
-    Each group has a `rate_factor`: the part of the learning rate at which its stage of the network learns.
+    Each group has a `rate_factor`: the share of the learning rate at which its part of the network learns. What never
+    learns is in no group.
     """
     assert recipe.lr is not None, "a plan decides the learning rate before a run starts"
-    named = dict(network.named_parameters())
+    ever = learning_parts(all_parts, recipe, recipe.epochs)
+    factors = {name: rate_factor(part, recipe) for part in ever for name in part.parameters}
     members: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for name, factor in _rate_factors(network, recipe).items():
-        members.setdefault((factor, named[name].dim() > 1), []).append(named[name])
+    for name, parameter in network.named_parameters():
+        if name in factors:
+            members.setdefault((factors[name], parameter.dim() > 1), []).append(parameter)
     groups = [
         {
             "params": parameters,
@@ -36,15 +39,6 @@ def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if recipe.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, lr=recipe.lr, momentum=recipe.momentum, eps=1e-3)
     return torch.optim.AdamW(groups, lr=recipe.lr)
-
-
-def _rate_factors(network: nn.Module, recipe: Recipe) -> dict[str, float]:
-    """The factor of each parameter that will ever learn, by its name, in the network's own order."""
-    if recipe.trainable == "all" and recipe.part_decay == 1:
-        return dict.fromkeys((name for name, _ in network.named_parameters()), 1.0)
-    ever = learning_parts(parts(network), recipe, recipe.epochs)
-    found = {name: rate_factor(part, recipe) for part in ever for name in part.parameters}
-    return {name: found[name] for name, _ in network.named_parameters() if name in found}
 
 
 def make_schedule(

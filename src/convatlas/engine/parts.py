@@ -54,7 +54,7 @@ def learning_parts(all_parts: Sequence[Part], recipe: Recipe, epoch: int) -> tup
     return tuple(part for part in all_parts if epoch > part.depth * pause)
 
 
-def set_learning(network: nn.Module, recipe: Recipe, epoch: int) -> None:
+def set_learning(network: nn.Module, all_parts: Sequence[Part], recipe: Recipe, epoch: int) -> None:
     """Make the network ready for the training of this epoch.
 
     What does not learn gets no gradient and is as in use: BatchNorm takes the statistics that it has and leaves them
@@ -63,7 +63,7 @@ def set_learning(network: nn.Module, recipe: Recipe, epoch: int) -> None:
     network.train(recipe.trainable == "all")
     if recipe.trainable == "all" and not recipe.unfreeze_by:
         return
-    learning = {name for part in learning_parts(parts(network), recipe, epoch) for name in part.parameters}
+    learning = {name for part in learning_parts(all_parts, recipe, epoch) for name in part.parameters}
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name in learning)
     for prefix, module in network.named_modules():

@@ -23,7 +23,7 @@ from convatlas.recipes import named_recipe, recipe_for
 from convatlas.recipes.recipe import Recipe, change
 from convatlas.tasks.family import own_losses
 from convatlas.types import Pixels, Split
-from convatlas.weights import FREE_FIELDS
+from convatlas.weights.load import other_options
 
 HELD_OUT = 0.15  # of each class for validation, and again for testing, unless the user or the data says otherwise
 SAMPLE = 200  # pictures looked at to decide channels, fit, mean and std
@@ -220,8 +220,12 @@ def _model_changes(
     changes = {"in_channels": channels, **of_weights, **given, "num_classes": len(splits.classes)}
     config = model_config(model, **changes)  # refuses what this network cannot be
     _check_storable(changes)
-    if known is not None:
-        _check_architecture(model, config, known)
+    differ = [] if known is None else other_options(model_config(model, **known.changes), config)
+    if differ:
+        raise UsageError(
+            f"the weights are of {model} with {'; '.join(differ)}: leave that as it is, or start from scratch "
+            "(strategy scratch)"
+        )
     if changes["in_channels"] not in (1, 3):
         raise UsageError(f"in_channels must be 1 or 3 to train on pictures, not {changes['in_channels']!r}")
     origins = {f"model.{name}": "the weights" for name in ("in_channels", *of_weights)}
@@ -229,18 +233,6 @@ def _model_changes(
     if known is None and "in_channels" not in given:
         origins["model.in_channels"] = f"auto: the pictures are {'in colour' if coloured else 'grey'}"
     return changes, origins
-
-
-def _check_architecture(model: str, config: object, known: Expected) -> None:
-    """Weights can fit in shape and still be wrong: another padding, another place of a stride."""
-    wanted = model_config(model, **known.changes)
-    for field in dataclasses.fields(wanted):
-        theirs, ours = getattr(wanted, field.name), getattr(config, field.name)
-        if field.name not in FREE_FIELDS and theirs != ours:
-            raise UsageError(
-                f"the weights are of {model} with {field.name}={theirs!r}, not {ours!r}: leave {field.name} as it is, "
-                "or start from scratch (strategy scratch)"
-            )
 
 
 def _check_storable(changes: Mapping[str, object]) -> None:

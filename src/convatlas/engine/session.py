@@ -19,6 +19,7 @@ from convatlas.engine.deploy import Deployed
 from convatlas.engine.device import make_accelerator
 from convatlas.engine.logs import read_rows
 from convatlas.engine.optimizer import make_optimizer, make_schedule
+from convatlas.engine.parts import Part, parts
 from convatlas.engine.plan import Plan
 from convatlas.engine.step import TrainStep
 from convatlas.errors import CheckpointError
@@ -76,6 +77,7 @@ class Session:
 
     accelerator: Accelerator
     network: nn.Module
+    parts: tuple[Part, ...]
     average: AveragedModel | None
     judged: Deployed
     step: nn.Module
@@ -119,7 +121,8 @@ def start_session(
     accelerator = make_accelerator(plan.device, recipe.precision, recipe.accumulate)
     if recipe.channels_last:
         network.to(memory_format=torch.channels_last)
-    bare_optimizer = make_optimizer(network, recipe)
+    all_parts = parts(network)
+    bare_optimizer = make_optimizer(network, all_parts, recipe)
     progress = Progress()
     if checkpoint is not None:
         load_state(network, checkpoint.network)
@@ -144,6 +147,7 @@ def start_session(
     return Session(
         accelerator=accelerator,
         network=network,
+        parts=all_parts,
         average=average,
         judged=Deployed(normalize, network if average is None else average.module, decode_for(plan.model)),
         step=step,

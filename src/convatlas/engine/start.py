@@ -11,7 +11,7 @@ from convatlas.data.loader import Readable
 from convatlas.engine.bundle import WEIGHTS, bundle_folder, read_bundle
 from convatlas.engine.deploy import Deployed
 from convatlas.engine.device import make_accelerator
-from convatlas.engine.features import cache_features, can_cache, last_classifier
+from convatlas.engine.features import cache_features, classifier_alone
 from convatlas.engine.observer import Observer
 from convatlas.engine.plan import Plan
 from convatlas.engine.run import RunFolder
@@ -31,9 +31,12 @@ from convatlas.weights.load import Loaded, load_backbone, load_weight_set, load_
 
 
 def bring_weights(plan: Plan, *, offline: bool | None = None, progress: Progress | None = None) -> None:
-    """Have the published weights of the plan on this machine. Raises the errors of `fetch_weights`."""
+    """Have the published weights of the plan on this machine; only those that the user asked for are downloaded.
+
+    Raises the errors of `fetch_weights`.
+    """
     if plan.start.weight_set is not None:
-        fetch_weights(plan.start.weight_set, offline=offline, progress=progress)
+        fetch_weights(plan.start.weight_set, offline=offline if plan.start.asked else True, progress=progress)
 
 
 def initial_network(plan: Plan) -> nn.Module:
@@ -90,11 +93,10 @@ def start_training(
     network = create_model(plan.model, **plan.changes) if whole else initial_network(plan)
     normalize = Normalize(*plan_statistics(plan))
     loop = functools.partial(train_network, resume=resume, tensorboard=tensorboard, observer=observer)
-    features = _features(plan, network, normalize, train, val, observer) if can_cache(recipe, network) else None
-    if features is None:
+    classifier = classifier_alone(recipe, network)
+    features = None if classifier is None else _features(plan, network, classifier, normalize, train, val, observer)
+    if classifier is None or features is None:
         return loop(plan, task, network, normalize, train, val, run)
-    classifier = last_classifier(network)
-    assert classifier is not None, "there are features, so there is a classifier on top of them"
     alone = change(
         recipe, {"trainable": "all", "part_decay": 1.0, "unfreeze_by": 0.0, "channels_last": False, "workers": 0}
     )
@@ -104,7 +106,13 @@ def start_training(
 
 
 def _features(
-    plan: Plan, network: nn.Module, normalize: nn.Module, train: Readable, val: Readable, observer: Observer
+    plan: Plan,
+    network: nn.Module,
+    classifier: nn.Module,
+    normalize: nn.Module,
+    train: Readable,
+    val: Readable,
+    observer: Observer,
 ) -> tuple[Readable, Readable] | None:
     """Both sets as the classifier sees them; None where that cannot be had."""
     device = make_accelerator(plan.device, "float32").device
@@ -116,6 +124,7 @@ def _features(
     for readable, before in ((train, 0), (val, len(train.pictures))):
         features = cache_features(
             network,
+            classifier,
             normalize,
             readable,
             memory_format=memory_format,

@@ -10,8 +10,8 @@ from typing import Literal, get_args
 from convatlas.catalog import card
 from convatlas.data.preprocess import Preprocess
 from convatlas.engine.bundle import WEIGHTS as WEIGHTS_FILE
-from convatlas.engine.bundle import bundle_folder, read_bundle
-from convatlas.engine.published import DEFAULT_MODEL
+from convatlas.engine.bundle import Bundle, bundle_folder, read_bundle
+from convatlas.engine.published import DEFAULT_MODEL, terms
 from convatlas.errors import MissingExtra, UsageError, WeightsError, did_you_mean
 from convatlas.models import real_changes
 from convatlas.recipes import Strategy
@@ -33,7 +33,9 @@ Choice = Literal["auto", "transfer", "fine-tune", "scratch"]
 class Start:
     """What a run starts from: a published weight set, by its key, or a bundle, by its folder, or neither.
 
-    reason: in words, why this strategy. sha256: of the bundle's tensors, so that a resumed run starts from the same.
+    reason: in words, why this strategy. asked: the user named the strategy or the weights, so these may be downloaded.
+    sha256: of the bundle's tensors, so that a resumed run starts from the same. origin: where the weights come from and
+    on what terms, as a bundle's provenance says it; it is kept here, for a bundle may be gone when the run ends.
     """
 
     strategy: Strategy
@@ -41,6 +43,8 @@ class Start:
     weight_set: str | None = None
     bundle: str | None = None
     sha256: str | None = None
+    asked: bool = False
+    origin: Mapping[str, object] = dataclasses.field(default_factory=dict)
 
     @property
     def weights(self) -> str:
@@ -85,13 +89,18 @@ def choose_start(
     name = card(model).name
     changes = real_changes(name, changes)
     if weights is not None and weights != "default" and (bundle := _bundle(weights)) is not None:
-        of_bundle = read_bundle(bundle)
+        of_bundle = read_bundle(bundle, verify=False)  # its tensors are verified when they are loaded
         if of_bundle.model != name:
             raise UsageError(f"weights: {weights} is a bundle of {of_bundle.model}, not of {name}")
         start = Start(
-            strategy="fine-tune", reason="", bundle=str(bundle.resolve()), sha256=of_bundle.files[WEIGHTS_FILE]
+            strategy="fine-tune",
+            reason="",
+            bundle=str(bundle.resolve()),
+            sha256=of_bundle.files[WEIGHTS_FILE],
+            asked=True,
+            origin=_origin_of_bundle(of_bundle),
         )
-        return _decide(strategy, pictures_a_class, start, asked=True)
+        return _decide(strategy, pictures_a_class, start)
     published = _published(name, changes, weights)
     if published is None:
         unknown = " ".join(["no weights of", name, *(f"{key}={value}" for key, value in changes.items())])
@@ -102,8 +111,14 @@ def choose_start(
         missing = _why_not_here(published)
         if missing:
             return Start(strategy="scratch", reason=missing)
-    start = Start(strategy="fine-tune", reason="", weight_set=published.key)
-    return _decide(strategy, pictures_a_class, start, asked=weights is not None)
+    start = Start(
+        strategy="fine-tune",
+        reason="",
+        weight_set=published.key,
+        asked=strategy != "auto" or weights is not None,
+        origin={"weights": published.key, **terms(published)},
+    )
+    return _decide(strategy, pictures_a_class, start)
 
 
 def default_model(pictures: Sequence[Pixels]) -> tuple[str, str]:
@@ -123,13 +138,13 @@ def default_model(pictures: Sequence[Pixels]) -> tuple[str, str]:
 def model_of(weights: str | Path) -> str:
     """The network that a weight set or a bundle is of. Raises UsageError for what is neither."""
     bundle = _bundle(weights)
-    return _named(weights).model if bundle is None else read_bundle(bundle).model
+    return _named(weights).model if bundle is None else read_bundle(bundle, verify=False).model
 
 
 def expected(start: Start) -> Expected | None:
     """What the weights that a run starts from expect; None from scratch."""
     if start.bundle is not None:
-        bundle = read_bundle(bundle_folder(Path(start.bundle)))
+        bundle = read_bundle(Path(start.bundle), verify=False)
         changes = {name: value for name, value in bundle.changes.items() if name != "num_classes"}
         return Expected(changes=changes, preprocess=bundle.preprocess, mean=bundle.mean, std=bundle.std)
     if start.weight_set is None:
@@ -144,12 +159,19 @@ def expected(start: Start) -> Expected | None:
     )
 
 
-def _decide(strategy: Choice, pictures_a_class: float, start: Start, *, asked: bool) -> Start:
-    """The strategy for weights that can be had. asked: the user named them, so they are used."""
+def _origin_of_bundle(bundle: Bundle) -> dict[str, object]:
+    """As with the data no path, and the terms of what that bundle itself started from hold on."""
+    before = bundle.provenance
+    inherited = {name: value for name, value in before.items() if name.startswith("weights_")}
+    return {**inherited, "weights": f"a bundle: {before.get('weights', 'of unknown origin')}"}
+
+
+def _decide(strategy: Choice, pictures_a_class: float, start: Start) -> Start:
+    """The strategy for weights that can be had; what the user named is used."""
     if strategy != "auto":
         return dataclasses.replace(start, strategy=strategy, reason="you asked for it")
     counted = f"{pictures_a_class:,.0f} training pictures a class"
-    if pictures_a_class > SCRATCH_ABOVE and not asked:
+    if pictures_a_class > SCRATCH_ABOVE and not start.asked:
         reason = f"{counted}, more than {SCRATCH_ABOVE:,}, are enough to learn from alone"
         return Start(strategy="scratch", reason=reason)
     if pictures_a_class < TRANSFER_BELOW:

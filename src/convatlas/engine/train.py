@@ -117,7 +117,7 @@ def _train_epoch(
     seed_all(recipe.seed, epoch)
     session.shuffling.manual_seed(epoch_seed(recipe.seed, epoch))
     session.step.train()
-    set_learning(session.network, recipe, epoch)
+    set_learning(session.network, session.parts, recipe, epoch)
     images, total = 0, torch.zeros((), device=accelerator.device)
     for number, batch in enumerate(batches(session.train_loader), start=1):
         with accelerator.accumulate(session.step):

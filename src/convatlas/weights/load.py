@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -161,13 +162,21 @@ def _hint(
     return f'It looks like {model} with the names of source="{source}"'
 
 
+def other_options(wanted: Any, config: object) -> list[str]:
+    """`["width=0.5, not 1.0"]`: options of the config `wanted` that the other one, of the same class, does not share.
+
+    Weights can fit in shape and still be wrong: another padding, another place of a stride.
+    """
+    names = [field.name for field in dataclasses.fields(wanted) if field.name not in FREE_FIELDS]
+    both = [(name, getattr(wanted, name), getattr(config, name)) for name in names]
+    return [f"{name}={theirs!r}, not {ours!r}" for name, theirs, ours in both if theirs != ours]
+
+
 def _check_architecture(network: nn.Module, weights: WeightSet) -> None:
-    """Weights can fit in shape and still be wrong: another padding, another place of a stride."""
     wanted = model_config(weights.model, **weights.changes)
-    options = [field.name for field in dataclasses.fields(wanted) if field.name not in FREE_FIELDS]
     config: object = getattr(network, "config", None)
     if type(config) is not type(wanted):
         raise WeightsError(f"{weights.key} is for {weights.model}, not for {type(network).__name__}")
-    differ = [f"{name}={getattr(wanted, name)!r}" for name in options if getattr(config, name) != getattr(wanted, name)]
+    differ = other_options(wanted, config)
     if differ:
-        raise WeightsError(f"{weights.key} is for {weights.model} with {', '.join(differ)}; this network has others")
+        raise WeightsError(f"{weights.key} is for {weights.model} with {'; '.join(differ)}")
