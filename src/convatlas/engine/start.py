@@ -28,6 +28,7 @@ from convatlas.weights import imagenet_classes
 from convatlas.weights.download import Progress
 from convatlas.weights.fetch import fetch_weights
 from convatlas.weights.load import Loaded, load_backbone, load_weight_set, load_weights
+from convatlas.weights.names import follows
 
 
 def bring_weights(plan: Plan, *, offline: bool | None = None, progress: Progress | None = None) -> None:
@@ -55,10 +56,9 @@ def initial_network(plan: Plan) -> nn.Module:
         loaded = _load_bundle(network, Path(start.bundle), start.sha256, plan.classes)
     else:
         return network
-    fresh = dict(network.named_parameters())
     with torch.no_grad():
-        for name in loaded.fresh:
-            fresh[name].zero_()
+        for name in set(loaded.fresh).intersection(follows(network, "num_classes")):
+            network.get_parameter(name).zero_()
     return network
 
 
