@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from convatlas.errors import UsageError
 from convatlas.layers.response_norm import ResponseNorm
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_whole_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,25 +42,12 @@ class AlexNetConfig:
     def __post_init__(self) -> None:
         check_at_least(self, 1, "groups", "hidden", "in_channels", "num_classes")
         check_at_least(self, 0, "padding")
-        check_channels(self, self.channels)
-        check_dropout(self, self.dropout)
+        check_whole_numbers(self, "channels", count=5)
+        check_fraction(self, "dropout")
         if any(count % self.groups for count in self.channels):
             raise UsageError(f"AlexNetConfig.channels must be multiples of groups={self.groups}, not {self.channels!r}")
         if self.init_std is not None:
             check_init_std(self, self.init_std)
-
-
-def check_channels(config: object, value: object) -> None:
-    """Raise UsageError naming the config's field `channels` unless it is five whole numbers of at least 1."""
-    whole = isinstance(value, tuple) and all(type(count) is int and count >= 1 for count in value)
-    if not (whole and isinstance(value, tuple) and len(value) == 5):
-        raise UsageError(f"{type(config).__name__}.channels must be five whole numbers >= 1, not {value!r}")
-
-
-def check_dropout(config: object, value: object) -> None:
-    """Raise UsageError naming the config's field `dropout` unless it is at least 0 and below 1."""
-    if not (isinstance(value, int | float) and 0 <= value < 1):
-        raise UsageError(f"{type(config).__name__}.dropout must be at least 0 and below 1, not {value!r}")
 
 
 def check_init_std(config: object, value: object) -> None:

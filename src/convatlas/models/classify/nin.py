@@ -16,7 +16,14 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.contract import (
+    FeatureInfo,
+    check_at_least,
+    check_fraction,
+    check_images,
+    check_rows,
+    check_whole_numbers,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +44,11 @@ class MlpConv:
     def __post_init__(self) -> None:
         check_at_least(self, 1, "kernel", "stride")
         check_at_least(self, 0, "padding")
-        widths: object = self.widths
-        if not (isinstance(widths, tuple) and widths and all(type(width) is int and width >= 1 for width in widths)):
-            raise UsageError(f"MlpConv.widths must be one whole number >= 1 or more, not {self.widths!r}")
+        check_whole_numbers(self, "widths")
         stds: object = self.stds
         if not (isinstance(stds, tuple) and all(isinstance(std, int | float) and std > 0 for std in stds)):
             raise UsageError(f"MlpConv.stds must be numbers above 0, not {self.stds!r}")
-        if not (isinstance(self.dropout, int | float) and 0 <= self.dropout < 1):
-            raise UsageError(f"MlpConv.dropout must be at least 0 and below 1, not {self.dropout!r}")
+        check_fraction(self, "dropout")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +61,7 @@ class NINConfig:
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "in_channels", "num_classes")
-        layers: object = self.layers
-        if not (isinstance(layers, tuple) and layers and all(isinstance(layer, MlpConv) for layer in layers)):
-            raise UsageError(f"NINConfig.layers must be one MlpConv or more, not {self.layers!r}")
+        check_rows(self, "layers", MlpConv)
         for number, layer in enumerate(self.layers, 1):
             wanted = len(layer.widths) + (number == len(self.layers))
             if len(layer.stds) != wanted:

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from convatlas.layers.response_norm import ResponseNorm
-from convatlas.models.classify.alexnet import check_channels, check_dropout, check_init_std, dense_layers, initialise
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.classify.alexnet import check_init_std, dense_layers, initialise
+from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_whole_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class ZFNetConfig:
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "hidden", "in_channels", "num_classes")
-        check_channels(self, self.channels)
-        check_dropout(self, self.dropout)
+        check_whole_numbers(self, "channels", count=5)
+        check_fraction(self, "dropout")
         check_init_std(self, self.init_std)
 
 
