@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks import cold_start, construct, digits, photographs, transfer
+from benchmarks import cold_start, construct, densenet_memory, digits, photographs, transfer
 from benchmarks.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -13,6 +13,7 @@ MEASUREMENTS = {
     "photographs": photographs,
     "transfer": transfer,
     "construct": construct,
+    "densenet_memory": densenet_memory,
     "cold_start": cold_start,
 }
 

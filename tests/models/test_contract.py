@@ -18,7 +18,23 @@ from convatlas.arithmetic.macs import count_macs, count_parameters
 from convatlas.catalog import card, list_models
 from convatlas.errors import UsageError
 from convatlas.models import MODELS, create_model, model_config
-from convatlas.models.classify import bn_inception, cnn_fms, efficientnet, googlenet, mobilenet_v2, nin, overfeat
+from convatlas.models.classify import (
+    bn_inception,
+    cnn_fms,
+    efficientnet,
+    efficientnet_v2,
+    googlenet,
+    mnasnet,
+    mobilenet_v1,
+    mobilenet_v2,
+    mobilenet_v3,
+    nin,
+    overfeat,
+    shufflenet_v2,
+    shufflenet_v2_large,
+    shufflenet_v2_plus,
+    squeezenet,
+)
 from convatlas.models.contract import capture
 
 # The smallest member of each design, and the side of the pictures that it and the larger ones are tried on.
@@ -35,15 +51,42 @@ SMALLEST = {
     "googlenet": 64,
     "bn_inception": 64,
     "inception_v3": 96,
+    "inception_v4": 96,
+    "inception_resnet_v1": 96,
+    "xception": 64,
     "resnet18": 64,
+    "squeezenet1_0": 64,
+    "densenet121": 64,
+    "nasnet_mobile": 64,
     "resnet20_cifar": 16,
+    "resnext50_32x4d": 64,
+    "se_resnet18": 64,
+    "senet154": 64,
+    "se_bn_inception": 64,
+    "se_inception_resnet_v2": 96,
+    "se_mobilenet_v1": 64,
+    "se_shufflenet_v1": 64,
+    "mobilenet_v1": 64,
     "mobilenet_v2": 64,
+    "mobilenet_v3_small": 64,
+    "shufflenet_v1_g3": 64,
+    "shufflenet_v2_x0_5": 64,
+    "shufflenet_v2_plus_small": 64,
+    "shufflenet_v2_large": 64,
+    "shufflenet_v2_exlarge": 64,
+    "mnasnet_small": 64,
     "efficientnet_b0": 64,
     "efficientnet_lite0": 64,
+    "efficientnet_v2_s": 64,
+    "vit_ti_16": 224,
 }
 SIDES = {MODELS[name]: side for name, side in SMALLEST.items()}
-FIXED_SIZE = {"lenet5", "lenet5_modern"}  # a layer as large as its maps: the input's size only
+VIT = {name for name in list_models() if name.startswith("vit_")}
+FIXED_SIZE = {"lenet5", "lenet5_modern"} | VIT  # a layer as large as its maps, or their positions: one size only
 FIXED_CLASSES = {"lenet5"}  # its classes are the drawings of ten digits
+SHUFFLENET_STAGES = tuple(
+    shufflenet_v2_large.Stage(out=out, units=2, stride=stride) for out, stride in ((32, 1), (64, 2), (96, 2), (128, 2))
+)
 # What makes a design's smallest member quicker to trace; each kind of block that it has is still there.
 SHORTER = {
     "lenet5": {},
@@ -58,13 +101,38 @@ SHORTER = {
     "googlenet": {"stem": (8, 8, 16), "stages": ((googlenet.TABLE_1[0][0],),) * 3},
     "bn_inception": {"stem": (8, 8, 16), "stages": tuple(rows[:1] for rows in bn_inception.FIGURE_5)},
     "inception_v3": {"width": 0.05, "pool_proj": (32,), "channels_7x7": (128,)},
+    "inception_v4": {"width": 0.05, "depths": (1, 1, 1)},
+    "inception_resnet_v1": {"width": 0.05, "depths": (1, 1, 1)},
+    "xception": {"stem": (8, 16), "entry": (16, 24, 32), "middle": 1, "exit": (40, 48, 64)},
+    "squeezenet1_0": {"stages": tuple(rows[:1] for rows in squeezenet.CONFIGS["squeezenet1_0"].stages)},
+    "densenet121": {"growth_rate": 8, "layers": (2, 2)},
+    "nasnet_mobile": {"repeats": 1, "penultimate": 96},
     "resnet18": {"depths": (1, 1, 1, 1), "width": 8},
     "resnet20_cifar": {"depth": 8, "width": 8},
+    "resnext50_32x4d": {"depths": (1, 1, 1, 1), "width": 8, "cardinality": 4, "bottleneck_width": 2},
+    "se_resnet18": {"depths": (1, 1, 1, 1), "width": 16},
+    "senet154": {"depths": (1, 1, 1, 1), "width": 8, "cardinality": 8},
+    "se_bn_inception": {"stem": (8, 8, 16), "stages": tuple(rows[:1] for rows in bn_inception.FIGURE_5)},
+    "se_inception_resnet_v2": {"width": 0.05, "depths": (1, 1, 1)},
+    "se_mobilenet_v1": {"width": 0.25, "stages": mobilenet_v1.TABLE_1[:2]},
+    "se_shufflenet_v1": {"channels": 48, "depths": (2, 1, 1)},
+    "mobilenet_v1": {"width": 0.25, "stages": mobilenet_v1.TABLE_1[:2]},
     "mobilenet_v2": {"width": 0.25, "stages": mobilenet_v2.TABLE_2[:2]},
+    "mobilenet_v3_small": {"rows": mobilenet_v3.SMALL[:4], "last": 64, "hidden": 64},
+    "shufflenet_v1_g3": {"channels": 48, "depths": (2,)},
+    "shufflenet_v2_x0_5": {"stages": (shufflenet_v2.Stage(out=16, repeats=2),), "last": 64},
+    "shufflenet_v2_plus_small": {"stages": shufflenet_v2_plus.searched(24, 32, 40, 48)[1:3], "last": 64},
+    "shufflenet_v2_large": {"stages": SHUFFLENET_STAGES[:2]},
+    "shufflenet_v2_exlarge": {"stages": SHUFFLENET_STAGES[:2]},
+    "mnasnet_small": {"stages": mnasnet.SMALL[:4]},
     "efficientnet_b0": {"stages": efficientnet.TABLE_1[:2]},
     "efficientnet_lite0": {"stages": efficientnet.TABLE_1[:2]},
+    "efficientnet_v2_s": {"stages": tuple(replace(efficientnet_v2.S[row], repeats=2) for row in (0, 1, 3))},
+    "vit_ti_16": {"layers": 2},
 }
 TOO_LONG_TO_TRACE = {"resnet1202_cifar"}  # 600 blocks that are all alike: minutes
+# Deep, with random weights, and without shortcuts: float32 itself is off by 7e-4 of the largest output from float64.
+ROUNDING = {"inception_v4": 3e-3}
 
 NAMES = list_models()
 # Fewer units where a hundred million weights would only take time: all that is tried besides the counts has these.
@@ -75,7 +143,21 @@ LIGHTER = {
     },
     **{name: {"hidden": 64} for name in NAMES if name.startswith(("alexnet", "vgg", "zfnet"))},
     "sppnet_zf5": {"hidden": 64},
+    "senet154": {"depths": (1, 2, 1, 1), "width": 16, "cardinality": 16},
+    "se_inception_resnet_v2": {"depths": (1, 1, 1)},
+    **{name: {"layers": 2} for name in VIT if name not in SMALLEST},  # all are alike
+    **{
+        name: {"stages": tuple(replace(row, repeats=min(3, row.repeats)) for row in config.stages)}
+        for name, config in efficientnet_v2.CONFIGS.items()
+        if name not in SMALLEST
+    },
+    **{name: {"stages": SHUFFLENET_STAGES} for name in ("shufflenet_v2_large", "shufflenet_v2_exlarge")},
+    # For pictures of 32 x 32 they keep 64 x 64 whole.
+    **{name: {"growth_rate": 4} for name in NAMES if name.startswith("densenet") and name.endswith("cifar")},
+    "nasnet_cifar": {"penultimate": 192},
     **{name: {"full6": 64, "full7": 64} for name in cnn_fms.CONFIGS},
+    **{name: {"width": 0.25} for name in NAMES if name.startswith(("inception_v4", "inception_resnet"))},
+    "xception": {"middle": 2},
 }
 
 
@@ -117,8 +199,12 @@ def settled(name: str, **changes: object) -> nn.Module:
 
     Where BatchNorm's averages are still 0 and 1, a residual network doubles the variance in each block: 600 overflow.
     Nothing but BatchNorm is in training: stochastic depth and dropout would give it averages that no answer has.
+    Weights that start at zero, as ViT's classifier, are drawn: nothing would pass them, no mistake and no gradient.
     """
     network = create_model(name, **{**LIGHTER.get(name, {}), **changes}).eval()
+    for parameter in network.parameters():
+        if parameter.dim() > 1 and not parameter.any():
+            nn.init.normal_(parameter, std=0.02)
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     for norm in norms:
         norm.momentum = 1.0
@@ -176,7 +262,7 @@ def test_features_have_the_channels_and_strides_that_they_state(name):
         assert feature.shape[2] > x.shape[2] / (2 * info.stride) - 3
 
 
-@variants()
+@variants(besides=VIT)  # its head reads a token that is no part of the map
 def test_the_head_turns_the_last_features_into_the_answer(name):
     network = settled(name)
     x = images(name)
@@ -251,6 +337,11 @@ def blocks(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield from ((f"{name}.{index}.{block_name}", block) for block_name, block in stage.named_children())
 
 
+def newest(output: Tensor | tuple[Tensor, ...]) -> Tensor:
+    """What a block has made: a cell of NASNet hands on a state that it got, too."""
+    return output if isinstance(output, Tensor) else output[-1]
+
+
 @pytest.mark.parametrize("name", SMALLEST)  # larger ones have more blocks of the same kinds
 def test_bfloat16_autocast_stays_near_in_every_block(name):
     """Each block, given what it gets in float32, is off by at most 3 % of the spread of its outputs over the pictures.
@@ -271,7 +362,7 @@ def test_bfloat16_autocast_stays_near_in_every_block(name):
     passed: dict[nn.Module, tuple[Tensor, Tensor]] = {}  # what goes into each block and comes out
 
     def record(block: nn.Module, given: tuple[Tensor], got: Tensor) -> None:
-        passed[block] = given[0], got
+        passed[block] = given[0], newest(got)
 
     hooks = [block.register_forward_hook(record) for _, block in blocks(network)]
     with torch.no_grad():
@@ -283,7 +374,7 @@ def test_bfloat16_autocast_stays_near_in_every_block(name):
             for label, block in blocks(network):
                 given, wanted = passed[block]
                 spread = (wanted - wanted.mean(dim=0)).norm()
-                off[label] = ((block(given) - wanted).norm() / spread).item()
+                off[label] = ((newest(block(given)) - wanted).norm() / spread).item()
             assert network(images(name)).isfinite().all()
     assert max(off.values()) > 0.001, "nothing was computed in bfloat16"
     assert {label: each for label, each in off.items() if not each <= 0.03} == {}
@@ -302,7 +393,8 @@ def test_torch_export_and_onnx_agree_for_any_batch(name, changes):
     session = onnxruntime.InferenceSession(graph.getvalue(), providers=["CPUExecutionProvider"])
     (answers,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
     # Another library adds up in another order, as the exporter's own bound allows.
-    torch.testing.assert_close(torch.from_numpy(answers), expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+    bound = 1e-4 if changes else ROUNDING.get(name, 1e-4)
+    torch.testing.assert_close(torch.from_numpy(answers), expected, rtol=1e-4, atol=bound * expected.abs().max().item())
 
 
 @traced
@@ -329,7 +421,7 @@ def test_another_size_than_the_one_it_works_on_is_refused(name):
     channels, height, width = card(name).input
     for size in ((height - 1, width), (height, width + 1)):
         with pytest.raises(UsageError, match=f"{height}x{width} images only, got {size[0]}x{size[1]}"):
-            create_model(name)(torch.zeros(1, channels, *size))
+            on_meta(name)(torch.zeros(1, channels, *size))
 
 
 @variants(besides=FIXED_SIZE)

@@ -1,6 +1,6 @@
 """Which network of the atlas a state dict is of, told by its names and shapes."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import get_args
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from convatlas.models import MODELS, create_model, family_module
 from convatlas.weights import list_weights
-from convatlas.weights.keys import NAMES
+from convatlas.weights.keys import NAMES, as_convolutions
 from convatlas.weights.names import auxiliary, follows, our_names
 from convatlas.weights.weight_set import Source
 
@@ -16,9 +16,9 @@ from convatlas.weights.weight_set import Source
 def looks_like(state: Mapping[str, Tensor]) -> tuple[str, Source] | None:
     """The network, and whose names the tensors have; None for what no network with published weights has.
 
-    Any number of classes and input channels will do: what depends on them is not compared.
+    Any number of classes and input channels and any size of pictures will do: what depends on them is not compared.
     """
-    foreign: set[tuple[type[nn.Module], Source]] = set()  # families that have not even their first block in common
+    foreign: set[tuple[type[nn.Module], Source]] = set()  # families that have nothing of their first block in common
     for model, width in {(each.model, each.changes.get("width")): None for each in list_weights()}:
         family = getattr(family_module(model), MODELS[model].network)
         named = [source for source in get_args(Source) if source == "convatlas" or family in NAMES[source]]
@@ -31,22 +31,29 @@ def looks_like(state: Mapping[str, Tensor]) -> tuple[str, Source] | None:
             names = our_names(network, state, source)
             left_out = auxiliary(network)
             names = {theirs: ours for theirs, ours in names.items() if ours not in left_out}
-            if not _has_first_block(network, names):
+            if not _has_some_of_first_block(network, names):
                 foreign.add((family, source))
-            elif _same(state, network, names):
+            elif _same(state, network, names, as_convolutions(network, source)):
                 return (model if width is None else f"{model} with width={width}"), source
     return None
 
 
-def _has_first_block(network: nn.Module, names: Mapping[str, str]) -> bool:
+def _has_some_of_first_block(network: nn.Module, names: Mapping[str, str]) -> bool:
     found = set(names.values())
-    return all(name in found for name, _ in network.named_parameters() if name.startswith("stages.0.0."))
+    # Of the first stage: its first block may be a pooling, which has none.
+    return any(name in found for name, _ in network.named_parameters() if name.startswith("stages.0."))
 
 
-def _same(state: Mapping[str, Tensor], network: nn.Module, names: Mapping[str, str]) -> bool:
+def _same(
+    state: Mapping[str, Tensor], network: nn.Module, names: Mapping[str, str], convolutions: Container[str]
+) -> bool:
     own = network.state_dict()
-    found = {ours: state[theirs].shape for theirs, ours in names.items() if ours in own}
+    found = {
+        ours: state[theirs].flatten(1).shape if ours in convolutions else state[theirs].shape
+        for theirs, ours in names.items()
+        if ours in own
+    }
     if len(found) < len(names) or any(name not in found for name, _ in network.named_parameters()):
         return False
     differ = {name for name, shape in found.items() if shape != own[name].shape}
-    return not differ or differ <= set(follows(network, "num_classes", "in_channels"))
+    return not differ or differ <= set(follows(network, "num_classes", "in_channels", "image_size"))
