@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from convatlas.models import MODELS, create_model, family_module
 from convatlas.weights import list_weights
-from convatlas.weights.keys import NAMES
+from convatlas.weights.keys import NAMES, as_convolutions
 from convatlas.weights.names import auxiliary, follows, our_names
 from convatlas.weights.weight_set import Source
 
@@ -33,7 +33,7 @@ def looks_like(state: Mapping[str, Tensor]) -> tuple[str, Source] | None:
             names = {theirs: ours for theirs, ours in names.items() if ours not in left_out}
             if not _has_first_block(network, names):
                 foreign.add((family, source))
-            elif _same(state, network, names):
+            elif _same(state, network, names, as_convolutions(network, source)):
                 return (model if width is None else f"{model} with width={width}"), source
     return None
 
@@ -43,10 +43,19 @@ def _has_first_block(network: nn.Module, names: Mapping[str, str]) -> bool:
     return all(name in found for name, _ in network.named_parameters() if name.startswith("stages.0.0."))
 
 
-def _same(state: Mapping[str, Tensor], network: nn.Module, names: Mapping[str, str]) -> bool:
+def _same(
+    state: Mapping[str, Tensor], network: nn.Module, names: Mapping[str, str], kernels: Mapping[str, int]
+) -> bool:
     own = network.state_dict()
-    found = {ours: state[theirs].shape for theirs, ours in names.items() if ours in own}
+    found = {ours: _shape(state[theirs], kernels.get(ours)) for theirs, ours in names.items() if ours in own}
     if len(found) < len(names) or any(name not in found for name, _ in network.named_parameters()):
         return False
     differ = {name for name, shape in found.items() if shape != own[name].shape}
     return not differ or differ <= set(follows(network, "num_classes", "in_channels"))
+
+
+def _shape(tensor: Tensor, kernel: int | None) -> torch.Size:
+    """The tensor's shape in our network, whose dense layer may be a convolution of this kernel in the file."""
+    if kernel is not None and tensor.dim() == 4 and tensor.shape[2:] == (kernel, kernel):
+        return tensor.flatten(1).shape
+    return tensor.shape
