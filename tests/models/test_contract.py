@@ -102,8 +102,8 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
-def images(name: str, count: int = 2, channels: int | None = None) -> Tensor:
-    side = SIDES[MODELS[name]]
+def images(name: str, count: int = 2, *, channels: int | None = None, side: int | None = None) -> Tensor:
+    side = side or SIDES[MODELS[name]]
     return torch.randn(count, channels or card(name).input[0], side, side)
 
 
@@ -113,7 +113,7 @@ def scenes(name: str, count: int) -> Tensor:
     return functional.interpolate(torch.randn(count, card(name).input[0], 2, 2), side, mode="bilinear")
 
 
-def settled(name: str, **changes: object) -> nn.Module:
+def settled(name: str, *, side: int | None = None, **changes: object) -> nn.Module:
     """The network after a look at some pictures, ready to answer.
 
     Where BatchNorm's averages are still 0 and 1, a residual network doubles the variance in each block: 600 overflow.
@@ -126,7 +126,7 @@ def settled(name: str, **changes: object) -> nn.Module:
         norm.train()
     if norms:
         with torch.no_grad():
-            network(images(name, count=16, channels=changes.get("in_channels")))
+            network(images(name, count=16, channels=changes.get("in_channels"), side=side))
     return network.eval()
 
 
@@ -307,6 +307,45 @@ def test_compiles_as_one_graph(name, changes):
     compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
     x = images(name)
     torch.testing.assert_close(compiled(x), network(x))
+
+
+ROWS = googlenet.TABLE_1
+WITH_AUXILIARY = {  # each design that can have auxiliary classifiers, in a short form that has them all
+    "googlenet": {"stem": (8, 8, 16), "stages": (ROWS[0][:1], ROWS[1][:4], ROWS[2][:1])},
+    "inception_v3": SHORTER["inception_v3"],
+}
+
+
+def test_every_design_with_auxiliary_classifiers_is_tried_with_them():
+    assert {name for name in SMALLEST if hasattr(model_config(name), "aux")} == set(WITH_AUXILIARY)
+
+
+@pytest.mark.parametrize(("name", "changes"), WITH_AUXILIARY.items())
+def test_auxiliary_classifiers_keep_the_promises_too(name, changes):
+    side = card(name).input[1]
+    network = settled(name, side=side, aux=True, **changes)
+    x = images(name, count=3, side=side)
+    answers = network(x)
+    assert isinstance(answers, tuple)
+    torch.stack(answers).square().mean().backward()
+    assert [key for key, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
+
+    program = torch.export.export(network, (x,), dynamic_shapes=({0: torch.export.Dim("N", min=1)},))
+    torch.compiler.reset()
+    compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
+    with torch.no_grad():
+        for others in (program.module()(x), compiled(x)):
+            assert type(others) is type(answers)
+            torch.testing.assert_close(others, answers)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert all(each.isfinite().all() for each in network(x))
+
+        network.double()
+        expected, alone = network(x.double()), network(x[:1].double())
+        last = network.to(memory_format=torch.channels_last)(x.double().to(memory_format=torch.channels_last))
+        for wanted, one, each in zip(expected, alone, last, strict=True):
+            assert_equal_but_for_rounding(one, wanted[:1])
+            assert_equal_but_for_rounding(each, wanted)
 
 
 @variants()

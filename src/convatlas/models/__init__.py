@@ -51,6 +51,7 @@ MODELS: dict[str, Entry] = {
     "googlenet": Entry("classify.googlenet", "GoogLeNet"),
     "googlenet_paper": Entry("classify.googlenet", "GoogLeNet"),
     "bn_inception": Entry("classify.bn_inception", "BNInception"),
+    "inception_v2": Entry("classify.inception_v2", "InceptionV2"),
     "inception_v3": Entry("classify.inception_v3", "InceptionV3"),
     "resnet18": Entry("classify.resnet", "ResNet"),
     "resnet34": Entry("classify.resnet", "ResNet"),

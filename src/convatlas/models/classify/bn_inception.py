@@ -4,11 +4,11 @@ another network.
 
 https://arxiv.org/abs/1502.03167 -- network: Figure 5 of the appendix, which says how it differs from GoogLeNet.
 The paper contradicts itself in 4c and 4d: it prints 576 channels for them, but the channels of their branches add up
-to 608, which is what public networks have.
+to 608, which is what public networks have, and so to 1056, not 1024, with 4e.
 Deviations, as in those: the first layer is a plain 7x7 convolution, not a separable one; convolutions have biases,
 although BatchNorm makes them idle; its epsilon is 1e-5.
-Choices that the paper leaves open: weights normal with deviation 0.01, cut at two deviations; average pooling counts
-the padding; no dropout.
+No dropout and no local response normalisation: Section 4.2.1. Choices that the paper leaves open: weights normal with
+deviation 0.01, cut at two deviations; average pooling counts the padding.
 Shapes: N images, C channels, H x W pixels, K classes. An odd side is rounded up where a module halves it.
 """
 
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.contract import FeatureInfo, check_at_least, check_images, check_whole_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,9 +90,7 @@ class BNInceptionConfig:
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "in_channels", "num_classes")
-        whole = isinstance(self.stem, tuple) and all(type(width) is int and width >= 1 for width in self.stem)
-        if not whole or len(self.stem) != 3:
-            raise UsageError(f"BNInceptionConfig.stem must be three whole numbers >= 1, not {self.stem!r}")
+        check_whole_numbers(self, "stem", count=3)
         if not (
             isinstance(self.stages, tuple) and len(self.stages) == 3 and all(map(_is_stage, (0, 1, 2), self.stages))
         ):
