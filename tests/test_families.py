@@ -2,6 +2,7 @@
 
 import dataclasses
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,9 @@ def test_two_steps_on_idx_files(tmp_path: Path):
     assert (row["parameters"], row["macs"], row["side"]) == (61_706, 416_520, 32)
     assert row["accuracy"] * 20 == pytest.approx(round(row["accuracy"] * 20))
     assert 0 < row["step_seconds"] < 10
-    assert row["peak_memory"] is None or row["peak_memory"] >= row["memory_before"] > 0
+    # At least the gradients and AdamW's two moments, where it is known.
+    assert (row["memory"] is not None) == sys.platform.startswith("linux")
+    assert row["memory"] is None or row["memory"] > 3 * 4 * 61_706
     head, line = families.lines(measured)
     assert "2 steps of 32 pictures" in head
     assert "20 others" in head
@@ -94,9 +97,8 @@ def test_the_command_names_what_is_wrong_and_keeps_the_results(tmp_path: Path, c
 
 
 def test_the_peak_is_what_was_held_at_most():
-    forget_peak()
-    before = peak_memory()
-    assert np.ones(50_000_000, dtype=np.uint8).sum() == 50_000_000
-    after = peak_memory()
-    if before is not None and after is not None:
-        assert after - before >= 49_000_000
+    assert forget_peak() == sys.platform.startswith("linux")
+    if sys.platform.startswith("linux"):
+        before = peak_memory()
+        assert np.ones(50_000_000, dtype=np.uint8).sum() == 50_000_000
+        assert peak_memory() - before >= 49_000_000

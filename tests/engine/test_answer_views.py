@@ -15,6 +15,7 @@ from convatlas.errors import UsageError
 from convatlas.layers.normalize import Normalize
 from convatlas.metrics.views import mean_softmax
 from convatlas.models import create_model
+from convatlas.tasks.family import decode_for
 
 SIZES = [(40, 40), (40, 64), (70, 44)]
 CUT = Preprocess(channels=3, height=32, width=32, resize=36)
@@ -93,8 +94,15 @@ def test_dense_evaluation_of_vgg_is_its_own():
 @pytest.mark.row("B-08")
 def test_the_auxiliary_classifiers_have_no_say():
     network = create_model("googlenet", num_classes=3, aux=True)
-    decoding = Deployed(nn.Identity(), network, lambda output: output.logits).eval()
-    assert network_for("dense", decoding)(torch.randn(1, 3, 96, 64)).shape == (1, 3)
+    dense = network_for("dense", Deployed(nn.Identity(), network, decode_for("googlenet")).eval())
+    x = torch.randn(1, 3, 96, 64)
+    with torch.no_grad():
+        answer = dense(x)
+        network.aux1.fc2.bias.add_(1)
+        network.aux2.fc2.bias.add_(1)
+        assert torch.equal(dense(x), answer)
+        network.head.fc.bias.add_(1)
+        assert not torch.allclose(dense(x), answer)
 
 
 def test_a_network_of_one_size_refuses_whole_pictures():

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convatlas.catalog import card, list_models
+from convatlas.engine.classifier import classifiers
 from convatlas.errors import UsageError
 from convatlas.models import MODELS, create_model, model_config
 from convatlas.models.classify import bn_inception, cnn_fms, efficientnet, googlenet, mobilenet_v2, nin, overfeat
@@ -197,6 +198,17 @@ def margins(network: nn.Module, x: Tensor) -> Tensor:
     with torch.no_grad():
         sides = [feature.shape[2:] for feature in network.features(x)]
     return torch.tensor([[whole / stride for whole in x.shape[2:]] for stride in strides]) - torch.tensor(sides)
+
+
+@variants(besides=FIXED_CLASSES)
+def test_a_network_whose_answers_are_never_negative_says_so(name):
+    """The task of several labels refuses it."""
+    network = settled(name)
+    with torch.no_grad():
+        for classifier in classifiers(network):
+            network.get_submodule(classifier).bias.fill_(-1e6)
+        lowest = network(images(name)).min().item()
+    assert (lowest >= 0) == getattr(network, "never_negative", False)
 
 
 @variants(besides=FIXED_SIZE)

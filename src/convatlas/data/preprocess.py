@@ -94,6 +94,11 @@ class Preprocess:
         planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         return np.array(np.broadcast_to(planes, (self.channels, self.height, self.width)), order="C")
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of what a picture becomes."""
+        return self.channels, self.height, self.width
+
     def scaled_size(self, width: int, height: int) -> tuple[int, int]:
         """With fit="crop", the size (width, height) that a picture of this size is scaled to before it is cut."""
         if self.resize is not None:

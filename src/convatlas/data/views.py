@@ -31,7 +31,7 @@ MAX_WHOLE_PIXELS = 1 << 24  # 4096 x 4096; a network's maps take some hundred ti
 
 def named_views(name: str) -> Views:
     """The views of this name; raises UsageError for an unknown one, with the nearest."""
-    if name not in DESCRIBED:
+    if not isinstance(name, str) or name not in DESCRIBED:
         known = ", ".join(DESCRIBED)
         raise UsageError(f"views: expected one of {known}, got {name!r}.{did_you_mean(str(name), DESCRIBED)}")
     return cast("Views", name)

@@ -12,7 +12,7 @@ from convatlas.metrics.inputs import check_scores
 
 
 def mean_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
-    """Logits (V, K) -> (K,) whose softmax is the mean of softmax(logits / temperature). Finite for any finite logits.
+    """Logits (V, K) -> (K,) whose softmax is the mean of softmax(logits / temperature). Finite for any float32 logits.
 
     Raises UsageError when there is no view, or a value is not finite.
     """
@@ -21,7 +21,7 @@ def mean_softmax(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.floa
 
 
 def mean_sigmoid(logits: ArrayLike, temperature: float = 1.0) -> NDArray[np.float64]:
-    """Logits (V, K) -> (K,) whose sigmoid is the mean of sigmoid(logits / temperature). Finite for any finite logits.
+    """Logits (V, K) -> (K,) whose sigmoid is the mean of sigmoid(logits / temperature). Finite for any float32 logits.
 
     Raises UsageError when there is no view, or a value is not finite.
     """

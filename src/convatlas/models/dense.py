@@ -28,14 +28,15 @@ class DenseEvaluation(nn.Module):
 def densely(network: nn.Module) -> nn.Module:
     """What answers for whole pictures with this network's weights; the network itself where it averages all places.
 
-    Raises UsageError for a network that has no dense evaluation: its dense layers are made for maps of one size.
+    Raises UsageError for a network that has no dense evaluation: its dense layers see maps of one size, to which larger
+    ones are averaged, if they are not refused.
     """
     if hasattr(network, "evaluate_densely"):
         return DenseEvaluation(network)
     if averages_all_places(network):
         return network
     raise UsageError(
-        f"{type(network).__name__} has no dense evaluation: its dense layers are made for one size of picture. "
+        f"{type(network).__name__} has no dense evaluation: its dense layers see maps of one size only. "
         "Ten crops need none (views: ten-crop)"
     )
 

@@ -179,7 +179,8 @@ class OverFeat(nn.Module):
         """Dense evaluation (Section 3.3): images (N, C, H, W) of at least one view -> scores (N, K, rows, columns).
 
         A place further on is the stride of the last features further in the picture: 16 pixels in the fast model, 12 in
-        the accurate one.
+        the accurate one. Each is the score of the view there, but for the margins that the later convolutions pad: a
+        view cut out has zeros where the whole picture goes on.
         """
         return self.head.score_map(self.features(x)[-1])
 

@@ -91,7 +91,8 @@ def inception_v3(network: InceptionV3) -> dict[str, str]:
             stage, place, branch, *steps = ours.split(".")
             counted = [str(int(step) + 1) if step.isdigit() else step for step in steps if step != "proj"]
             theirs = "_".join([branch, "".join(counted)]) if counted else branch
-            names |= conv_and_bn(f"Mixed_{int(stage) + 5}{'abcdefghij'[int(place)]}.{theirs}", f"stages.{ours}")
+            letter = chr(ord("a") + int(place))
+            names |= conv_and_bn(f"Mixed_{int(stage) + 5}{letter}.{theirs}", f"stages.{ours}")
     return names
 
 
