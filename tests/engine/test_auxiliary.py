@@ -1,4 +1,4 @@
-"""Auxiliary classifiers serve training alone: they learn with the classifier, and what is used is built without them."""
+"""Auxiliary classifiers serve training alone: they learn with the classifier, and what is used is without them."""
 
 import json
 
@@ -17,6 +17,7 @@ from convatlas.engine.parts import parts
 from convatlas.engine.plan import Wishes, make_plan
 from convatlas.engine.predict.onnx_engine import OnnxEngine
 from convatlas.engine.start import initial_network
+from convatlas.errors import UsageError
 from convatlas.models import create_model
 from convatlas.weights.load import load_backbone
 from tests.api.conftest import picture_folder
@@ -80,7 +81,10 @@ def test_weights_without_them_start_a_training_with_them(tmp_path):
     )  # fmt: skip
     write_bundle(tmp_path / "bundle", bundle, {name: value.numpy() for name, value in source.state_dict().items()})
     splits = open_data(picture_folder(tmp_path / "photos", count=4))
-    plan = make_plan(splits, Wishes(model_changes=AUX, weights=tmp_path / "bundle", device="cpu"))
+    wishes = {"model_changes": AUX, "weights": tmp_path / "bundle", "device": "cpu"}
+    with pytest.raises(UsageError, match=r"aux=True .* only its classifier learns .* choose strategy fine-tune"):
+        make_plan(splits, Wishes(strategy="transfer", **wishes))
+    plan = make_plan(splits, Wishes(strategy="fine-tune", **wishes))
     network = initial_network(plan)
     for name, value in network.state_dict().items():
         if name.startswith("stages"):

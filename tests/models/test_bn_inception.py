@@ -11,7 +11,7 @@ from convatlas.arithmetic.macs import count_macs, count_parameters
 from convatlas.data.picture_set import PictureSet
 from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
-from convatlas.models.classify.bn_inception import FIGURE_5, Inception, Module, Reduction
+from convatlas.models.classify.bn_inception import FIGURE_5, Inception, Reduction, Row
 
 pytestmark = pytest.mark.row("B-09")
 
@@ -29,7 +29,7 @@ MODULES = [
     ("5a", 7, 352, 192, 320, 160, 224, 128),
     ("5b", 7, 352, 192, 320, 192, 224, 128),
 ]
-ROW = Module(conv1x1=8, reduce3x3=8, conv3x3=16, reduce_double=8, double3x3=8, pool_proj=8)
+ROW = Row(conv1x1=8, reduce3x3=8, conv3x3=16, reduce_double=8, double3x3=8, pool_proj=8)
 HALF = Reduction(reduce3x3=8, conv3x3=16, reduce_double=8, double3x3=16)
 SMALL = {"stem": (8, 8, 16), "stages": ((ROW,), (HALF, ROW), (HALF, ROW))}
 
@@ -155,7 +155,7 @@ def test_a_picture_too_small_is_told_the_smallest():
     [
         ({"stem": (64, 192)}, r"BNInceptionConfig\.stem must be three whole numbers >= 1, not \(64, 192\)"),
         ({"stages": FIGURE_5[:2]}, r"BNInceptionConfig\.stages must be three tuples"),
-        ({"stages": (FIGURE_5[0],) * 3}, r"BNInceptionConfig\.stages .* the others of a Reduction and Modules"),
+        ({"stages": (FIGURE_5[0],) * 3}, r"BNInceptionConfig\.stages .* the others of a Reduction and Rows"),
         ({"stages": ((), *FIGURE_5[1:])}, r"BNInceptionConfig\.stages must be three tuples"),
     ],
 )
@@ -167,5 +167,5 @@ def test_impossible_configs_name_their_field(changes, message):
 def test_an_impossible_row_names_its_field():
     with pytest.raises(UsageError, match=r"Reduction\.conv3x3 must be a whole number >= 1, not 0"):
         Reduction(reduce3x3=8, conv3x3=0, reduce_double=8, double3x3=16)
-    with pytest.raises(UsageError, match=r'Module\.pool must be "avg" or "max", not \'sum\''):
-        Module(conv1x1=8, reduce3x3=8, conv3x3=16, reduce_double=8, double3x3=8, pool="sum", pool_proj=8)
+    with pytest.raises(UsageError, match=r'Row\.pool must be "avg" or "max", not \'sum\''):
+        Row(conv1x1=8, reduce3x3=8, conv3x3=16, reduce_double=8, double3x3=8, pool="sum", pool_proj=8)

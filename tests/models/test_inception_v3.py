@@ -259,8 +259,18 @@ def test_it_learns_64_digits_by_heart(digits: PictureSet):
 def test_a_picture_too_small_is_told_the_smallest():
     with pytest.raises(UsageError, match="Inception v3 needs images of at least 75x75, got 74x90"):
         create_model("inception_v3", **SMALL)(torch.zeros(1, 3, 74, 90))
-    with pytest.raises(UsageError, match="Inception v3 needs images of at least 299x299, got 298x400"):
-        create_model("inception_v3", aux=True, **SMALL)(torch.zeros(1, 3, 298, 400))
+
+
+def test_the_auxiliary_classifier_alone_asks_for_299_pixels():
+    network = create_model("inception_v3", aux=True, **SMALL).eval()
+    wanted = (
+        r"maps of at least 17x17, as pictures of 299x299 give, got 16x23: create .* aux=False, or .* larger pictures"
+    )
+    with pytest.raises(UsageError, match=wanted):
+        network(torch.zeros(1, 3, 298, 400))
+    with torch.no_grad():
+        assert network.features(torch.zeros(1, 3, 75, 75))[-1].shape[2:] == (1, 1)
+        assert network(torch.zeros(1, 3, 299, 299)).aux.shape == (1, 1000)
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_offset_pooling_equals_the_windows_of_the_last_maps(name):
 
 
 def test_the_paper_s_example_of_offsets():
-    """Section 3.3: maps of 20 x 23 before pooling give, for each of nine offsets, 2 x 3 answers: 6 x 9 in all."""
+    """Table 5, scale 2: maps of 20 x 23 before pooling give, for each of nine offsets, 2 x 3 answers: 6 x 9 in all."""
     network = tiny("overfeat_accurate")
     maps = torch.randn(1, network.feature_info[-1].channels, 20, 23, dtype=torch.float64)
     with torch.no_grad():

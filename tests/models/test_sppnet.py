@@ -47,7 +47,7 @@ def test_bins_are_those_of_adaptive_pooling(size):
     assert torch.equal(got, torch.cat(expected, dim=1))
 
 
-def test_bins_of_13_x_13_are_the_windows_of_table_1_and_figure_4():
+def test_bins_of_13_x_13_are_the_windows_of_figure_4():
     """At 224 x 224 the authors pool with fixed windows: ceil(13 / n) wide, floor(13 / n) apart (Section 2.3)."""
     x = torch.randn(1, 2, 13, 13)
     windows = [F.max_pool2d(x, window, stride).flatten(1) for window, stride in ((5, 4), (7, 6), (13, 13))]

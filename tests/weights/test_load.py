@@ -3,6 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
@@ -183,6 +184,16 @@ def test_networks_are_recognised(name: str, changes: dict[str, object]) -> None:
     assert looks_like(state) == (name, "convatlas")
 
 
+@pytest.mark.parametrize("name", ["vgg11", "vgg11_bn"])
+def test_timms_vgg_is_recognised_although_its_dense_layers_are_convolutions(name: str) -> None:
+    with torch.device("meta"):
+        state = timm.create_model(name, num_classes=7).state_dict()
+    assert state["pre_logits.fc1.weight"].shape == (4096, 512, 7, 7)
+    assert looks_like(state) == (name, "timm")
+    state["pre_logits.fc1.weight"] = torch.empty(4096, 512, 5, 5, device="meta")
+    assert looks_like(state) is None
+
+
 def test_nothing_known_is_not_recognised() -> None:
     assert looks_like(create_model("lenet5_modern").state_dict()) is None
     assert looks_like({}) is None
@@ -296,5 +307,8 @@ def test_only_what_an_auxiliary_classifier_has_may_be_left_out() -> None:
     load_weights(without, with_aux.state_dict())
     with pytest.raises(WeightsError, match=r"1 unexpected: aux1\.nonsense"):
         load_weights(without, with_aux.state_dict() | {"aux1.nonsense": torch.zeros(1)})
-    with pytest.raises(WeightsError, match=r"missing: aux1\."):
-        load_weights(with_aux, without.state_dict())
+    sides = {name for name in with_aux.state_dict() if name.startswith("aux")}
+    assert set(load_weights(with_aux, without.state_dict()).fresh) == sides
+    some = {name: each for name, each in with_aux.state_dict().items() if not name.startswith("aux2")}
+    with pytest.raises(WeightsError, match=r"missing: aux2\."):
+        load_weights(with_aux, some)

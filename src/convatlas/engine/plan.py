@@ -18,7 +18,7 @@ from convatlas.data.preprocess import Fit, Preprocess
 from convatlas.engine.device import check_device
 from convatlas.engine.strategy import Choice, Expected, Start, choose_start, default_model, expected, model_of
 from convatlas.errors import BundleError, CheckpointError, DataError, PictureError, UsageError
-from convatlas.models import create_model, model_config
+from convatlas.models import create_model, model_config, network_class
 from convatlas.recipes import named_recipe, recipe_for
 from convatlas.recipes.recipe import Recipe, change
 from convatlas.tasks.family import own_losses
@@ -135,6 +135,11 @@ def make_plan(splits: DataSplits, wishes: Wishes) -> Plan:
     preprocess, preprocess_origins = _preprocess(card(model).input, known, channels, pictures, wishes)
     _check_fits(model, changes, preprocess)
     resolved, name, recipe_origins = _recipe(model, splits, start, known, pictures, preprocess, wishes)
+    if resolved.trainable == "classifier" and getattr(model_config(model, **changes), "aux", False):
+        raise UsageError(
+            "aux=True brings gradients to the middle of the network, but only its classifier learns (strategy "
+            f"{start.strategy}: {start.reason}): leave aux away, or choose strategy fine-tune"
+        )
     check_device(wishes.device, resolved.precision)
     val, val_origin = _held_out("val", wishes.val, splits)
     test, test_origin = _held_out("test", wishes.test, splits)
@@ -177,10 +182,18 @@ def _model(wishes: Wishes, pictures: list[Pixels]) -> tuple[str, str]:
 
 
 def _check_task(model: str, splits: DataSplits, changes: Mapping[str, object]) -> None:
-    """A paper's own loss is for one label a picture; without auxiliary classifiers theirs is the usual one."""
-    if not splits.train.multilabel or own_losses(model) is None:
+    """Several labels a picture need answers of both signs, and a loss for them: a paper's own is for one label.
+
+    GoogLeNet's and Inception v3's own is the usual one without auxiliary classifiers.
+    """
+    if not splits.train.multilabel:
         return
-    if getattr(model_config(model, **changes), "aux", True):
+    if getattr(network_class(model), "never_negative", False):
+        raise UsageError(
+            f"the answers of {model} are never negative, so it cannot say that a picture lacks a label; "
+            f"{splits.train.origin} has several labels a picture: use another network"
+        )
+    if own_losses(model) is not None and getattr(model_config(model, **changes), "aux", True):
         raise UsageError(
             f"{model} has a loss of its own for one label a picture; {splits.train.origin} has several: use another, "
             "or leave away the auxiliary classifiers (aux=False) where it has them"

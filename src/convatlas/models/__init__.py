@@ -51,6 +51,7 @@ MODELS: dict[str, Entry] = {
     "googlenet": Entry("classify.googlenet", "GoogLeNet"),
     "googlenet_paper": Entry("classify.googlenet", "GoogLeNet"),
     "bn_inception": Entry("classify.bn_inception", "BNInception"),
+    "inception_v2": Entry("classify.inception_v2", "InceptionV2"),
     "inception_v3": Entry("classify.inception_v3", "InceptionV3"),
     "inception_v4": Entry("classify.inception_v4", "InceptionV4"),
     "inception_resnet_v1": Entry("classify.inception_resnet", "InceptionResNet"),
@@ -158,6 +159,12 @@ def family_module(name: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{MODELS[resolve(name)].module}")
 
 
+def network_class(name: str) -> type["nn.Module"]:
+    """The class of the network `name` (any alias). Imports torch."""
+    network: type[nn.Module] = getattr(family_module(name), MODELS[resolve(name)].network)
+    return network
+
+
 def model_config(name: str, **changes: object) -> Any:
     """The frozen config of `name` with `changes` applied.
 
@@ -201,7 +208,5 @@ def create_model(name: str, **changes: object) -> "nn.Module":
     changes: fields of its config to change, such as `in_channels=3`, `num_classes=7`.
     Raises UsageError for an unknown name or field, with the nearest ones, or for an impossible value.
     """
-    config = model_config(name, **changes)
-    canonical = resolve(name)
-    network: nn.Module = getattr(family_module(canonical), MODELS[canonical].network)(config)
+    network: nn.Module = network_class(name)(model_config(name, **changes))
     return network

@@ -33,7 +33,7 @@ def check_positive(config: object, *fields: str) -> None:
     """Raise UsageError naming the first of the config's fields that is not a finite number above 0."""
     for field in fields:
         value = getattr(config, field)
-        if not (isinstance(value, int | float) and 0 < value < math.inf):
+        if not (isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf):
             raise UsageError(f"{type(config).__name__}.{field} must be a number above 0, not {value!r}")
 
 

@@ -15,7 +15,16 @@ from convatlas.weights.weight_set import Source, Transform, WeightSet, read_sets
 __all__ = ["Source", "Transform", "WeightSet", "default_weights", "imagenet_classes", "list_weights", "weight_set"]
 
 # Fields of a config that weights do not depend on, or are adapted to.
-FREE_FIELDS = ("num_classes", "in_channels", "image_size", "dropout", "survival", "aux", "memory_efficient")
+FREE_FIELDS = (
+    "num_classes",
+    "in_channels",
+    "image_size",
+    "dropout",
+    "survival",
+    "aux",
+    "init_std",
+    "memory_efficient",
+)
 _FILES = ("packaged.toml", "torchvision.toml", "timm.toml")
 
 

@@ -42,6 +42,8 @@ class AlexNetConfig:
     def __post_init__(self) -> None:
         check_at_least(self, 1, "groups", "hidden", "in_channels", "num_classes")
         check_at_least(self, 0, "padding")
+        if self.padding > 5:  # half the first kernel; beyond, whole windows would see nothing of the picture
+            raise UsageError(f"AlexNetConfig.padding must be at most 5, not {self.padding!r}")
         check_whole_numbers(self, "channels", count=5)
         check_fraction(self, "dropout")
         if any(count % self.groups for count in self.channels):

@@ -4,11 +4,11 @@ another network.
 
 https://arxiv.org/abs/1502.03167 -- network: Figure 5 of the appendix, which says how it differs from GoogLeNet.
 The paper contradicts itself in 4c and 4d: it prints 576 channels for them, but the channels of their branches add up
-to 608, which is what public networks have.
+to 608, which is what public networks have, and so to 1056, not 1024, with 4e.
 Deviations, as in those: the first layer is a plain 7x7 convolution, not a separable one; convolutions have biases,
 although BatchNorm makes them idle; its epsilon is 1e-5.
-Choices that the paper leaves open: weights normal with deviation 0.01, cut at two deviations; average pooling counts
-the padding; no dropout.
+No dropout and no local response normalisation: Section 4.2.1. Choices that the paper leaves open: weights normal with
+deviation 0.01, cut at two deviations; average pooling counts the padding.
 Shapes: N images, C channels, H x W pixels, K classes. An odd side is rounded up where a module halves it.
 """
 
@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.contract import FeatureInfo, check_at_least, check_images, check_whole_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
-class Module:
+class Row:
     """A row of Figure 5: the channels of a module's convolutions. `pool_proj` follows the pooling."""
 
     conv1x1: int
@@ -38,7 +38,7 @@ class Module:
     def __post_init__(self) -> None:
         check_at_least(self, 1, "conv1x1", "reduce3x3", "conv3x3", "reduce_double", "double3x3", "pool_proj")
         if self.pool not in ("avg", "max"):
-            raise UsageError(f'Module.pool must be "avg" or "max", not {self.pool!r}')
+            raise UsageError(f'Row.pool must be "avg" or "max", not {self.pool!r}')
 
     @property
     def out(self) -> int:
@@ -59,22 +59,22 @@ class Reduction:
         check_at_least(self, 1, "reduce3x3", "conv3x3", "reduce_double", "double3x3")
 
 
-FIGURE_5: tuple[tuple[Module | Reduction, ...], ...] = (
+FIGURE_5: tuple[tuple[Row | Reduction, ...], ...] = (
     (
-        Module(conv1x1=64, reduce3x3=64, conv3x3=64, reduce_double=64, double3x3=96, pool_proj=32),  # 3a
-        Module(conv1x1=64, reduce3x3=64, conv3x3=96, reduce_double=64, double3x3=96, pool_proj=64),  # 3b
+        Row(conv1x1=64, reduce3x3=64, conv3x3=64, reduce_double=64, double3x3=96, pool_proj=32),  # 3a
+        Row(conv1x1=64, reduce3x3=64, conv3x3=96, reduce_double=64, double3x3=96, pool_proj=64),  # 3b
     ),
     (
         Reduction(reduce3x3=128, conv3x3=160, reduce_double=64, double3x3=96),  # 3c
-        Module(conv1x1=224, reduce3x3=64, conv3x3=96, reduce_double=96, double3x3=128, pool_proj=128),  # 4a
-        Module(conv1x1=192, reduce3x3=96, conv3x3=128, reduce_double=96, double3x3=128, pool_proj=128),  # 4b
-        Module(conv1x1=160, reduce3x3=128, conv3x3=160, reduce_double=128, double3x3=160, pool_proj=128),  # 4c
-        Module(conv1x1=96, reduce3x3=128, conv3x3=192, reduce_double=160, double3x3=192, pool_proj=128),  # 4d
+        Row(conv1x1=224, reduce3x3=64, conv3x3=96, reduce_double=96, double3x3=128, pool_proj=128),  # 4a
+        Row(conv1x1=192, reduce3x3=96, conv3x3=128, reduce_double=96, double3x3=128, pool_proj=128),  # 4b
+        Row(conv1x1=160, reduce3x3=128, conv3x3=160, reduce_double=128, double3x3=160, pool_proj=128),  # 4c
+        Row(conv1x1=96, reduce3x3=128, conv3x3=192, reduce_double=160, double3x3=192, pool_proj=128),  # 4d
     ),
     (
         Reduction(reduce3x3=128, conv3x3=192, reduce_double=192, double3x3=256),  # 4e
-        Module(conv1x1=352, reduce3x3=192, conv3x3=320, reduce_double=160, double3x3=224, pool_proj=128),  # 5a, 5b
-        Module(conv1x1=352, reduce3x3=192, conv3x3=320, reduce_double=192, double3x3=224, pool="max", pool_proj=128),
+        Row(conv1x1=352, reduce3x3=192, conv3x3=320, reduce_double=160, double3x3=224, pool_proj=128),  # 5a, 5b
+        Row(conv1x1=352, reduce3x3=192, conv3x3=320, reduce_double=192, double3x3=224, pool="max", pool_proj=128),
     ),
 )
 
@@ -84,21 +84,19 @@ class BNInceptionConfig:
     """stages: the modules at H/8, H/16 and H/32. stem: channels of conv1, of conv2's reduction and of conv2."""
 
     stem: tuple[int, int, int] = (64, 64, 192)
-    stages: tuple[tuple[Module | Reduction, ...], ...] = FIGURE_5
+    stages: tuple[tuple[Row | Reduction, ...], ...] = FIGURE_5
     in_channels: int = 3
     num_classes: int = 1000
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "in_channels", "num_classes")
-        whole = isinstance(self.stem, tuple) and all(type(width) is int and width >= 1 for width in self.stem)
-        if not whole or len(self.stem) != 3:
-            raise UsageError(f"BNInceptionConfig.stem must be three whole numbers >= 1, not {self.stem!r}")
+        check_whole_numbers(self, "stem", count=3)
         if not (
             isinstance(self.stages, tuple) and len(self.stages) == 3 and all(map(_is_stage, (0, 1, 2), self.stages))
         ):
             raise UsageError(
-                "BNInceptionConfig.stages must be three tuples, the first of Modules, the others of a Reduction and "
-                f"Modules, not {self.stages!r}"
+                "BNInceptionConfig.stages must be three tuples, the first of Rows, the others of a Reduction and "
+                f"Rows, not {self.stages!r}"
             )
 
 
@@ -107,7 +105,7 @@ def _is_stage(number: int, rows: object) -> bool:
     if not isinstance(rows, tuple) or not rows:
         return False
     first, *others = rows
-    return isinstance(first, Reduction if number else Module) and all(isinstance(row, Module) for row in others)
+    return isinstance(first, Reduction if number else Row) and all(isinstance(row, Row) for row in others)
 
 
 CONFIGS = {"bn_inception": BNInceptionConfig()}
@@ -126,7 +124,7 @@ class Conv(nn.Sequential):
 class Inception(nn.Module):
     """A row of Figure 5, its branches side by side: (N, in_channels, H, W) -> (N, out_channels, H/stride, W/stride)."""
 
-    def __init__(self, in_channels: int, row: Module | Reduction) -> None:
+    def __init__(self, in_channels: int, row: Row | Reduction) -> None:
         super().__init__()
         stride = 2 if isinstance(row, Reduction) else 1
         self.branch1x1 = None if isinstance(row, Reduction) else Conv(in_channels, row.conv1x1, 1)

@@ -2,9 +2,9 @@
 
 https://arxiv.org/abs/1409.4842 -- module: Figure 2(b); network: Table 1 and Figure 3; auxiliary classifiers: Section 5.
 `googlenet_paper` is the paper's network. What the paper leaves open is as in its replication in Caffe
-(models/bvlc_googlenet), made with its first author's help: pooling that rounds up, local response normalisation over
-5 channels (k = 1, beta = 0.75, alpha = 1e-4 divided by 5), biases 0.2, in the classifiers 0. Deviation, as there:
-weights uniform within sqrt(3 / fan-in).
+(models/bvlc_googlenet), made with its first author's help: pooling that rounds up; local response normalisation, which
+is in Figure 3 alone, over 5 channels (k = 1, beta = 0.75, alpha = 1e-4 divided by 5); biases 0.2, in the classifiers 0;
+weights uniform within sqrt(3 / fan-in), where the authors, says the replication, drew normal ones.
 `googlenet` is the network of the public weights. Deviations: BatchNorm (epsilon 1e-3) after every convolution and no
 local response normalisation; 3x3 in place of 5x5; the last max-pooling is 2x2; dropout 0.2; the auxiliary classifiers
 average any map to 4x4; weights normal with deviation 0.01. The auxiliary classifiers in the public files are untrained.
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_whole_numbers
 
 AUX_WEIGHT = 0.3  # Section 5: "the losses of the auxiliary classifiers were weighted by 0.3"
 
@@ -83,20 +83,19 @@ class GoogLeNetConfig:
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "in_channels", "num_classes")
-        if not (isinstance(self.dropout, int | float) and 0 <= self.dropout < 1):
-            raise UsageError(f"GoogLeNetConfig.dropout must be at least 0 and below 1, not {self.dropout!r}")
-        whole = isinstance(self.stem, tuple) and all(type(width) is int and width >= 1 for width in self.stem)
-        if not whole or len(self.stem) != 3:
-            raise UsageError(f"GoogLeNetConfig.stem must be three whole numbers >= 1, not {self.stem!r}")
-        stages: object = self.stages
-        rows = [rows for rows in stages if isinstance(rows, tuple) and rows] if isinstance(stages, tuple) else []
-        if len(rows) != 3 or len(self.stages) != 3 or not all(isinstance(row, Row) for each in rows for row in each):
-            raise UsageError(f"GoogLeNetConfig.stages must be three tuples of one Row or more, not {stages!r}")
+        check_fraction(self, "dropout")
+        check_whole_numbers(self, "stem", count=3)
+        if not (isinstance(self.stages, tuple) and len(self.stages) == 3 and all(map(_is_stage, self.stages))):
+            raise UsageError(f"GoogLeNetConfig.stages must be three tuples of one Row or more, not {self.stages!r}")
         if self.aux and len(self.stages[1]) < 4:
             raise UsageError(
                 "GoogLeNetConfig.aux needs four modules or more in the second of its stages: the auxiliary "
                 f"classifiers follow 4a and 4d, and there are {len(self.stages[1])}"
             )
+
+
+def _is_stage(rows: object) -> bool:
+    return isinstance(rows, tuple) and len(rows) > 0 and all(isinstance(row, Row) for row in rows)
 
 
 CONFIGS = {
@@ -124,30 +123,25 @@ class Conv(nn.Sequential):
         self.relu = nn.ReLU()
 
 
+class Reduced(nn.Sequential):
+    """A 1x1 convolution that leaves `reduce` channels, then the costly one: (N, C, H, W) -> (N, out_channels, H, W)."""
+
+    def __init__(self, in_channels: int, reduce: int, out_channels: int, kernel: int, *, paper: bool) -> None:
+        super().__init__()
+        self.reduce = Conv(in_channels, reduce, 1, paper=paper)
+        self.conv = Conv(reduce, out_channels, kernel, paper=paper)
+
+
 class Inception(nn.Module):
     """Figure 2(b): four views of the same pixels, side by side: (N, in_channels, H, W) -> (N, row.out, H, W)."""
 
     def __init__(self, in_channels: int, row: Row, *, paper: bool) -> None:
         super().__init__()
+        pool, proj = nn.MaxPool2d(3, stride=1, padding=1), Conv(in_channels, row.pool_proj, 1, paper=paper)
         self.branch1x1 = Conv(in_channels, row.conv1x1, 1, paper=paper)
-        self.branch3x3 = nn.Sequential(
-            OrderedDict(
-                reduce=Conv(in_channels, row.reduce3x3, 1, paper=paper),
-                conv=Conv(row.reduce3x3, row.conv3x3, 3, paper=paper),
-            )
-        )
-        self.branch5x5 = nn.Sequential(
-            OrderedDict(
-                reduce=Conv(in_channels, row.reduce5x5, 1, paper=paper),
-                conv=Conv(row.reduce5x5, row.conv5x5, 5 if paper else 3, paper=paper),
-            )
-        )
-        self.branch_pool = nn.Sequential(
-            OrderedDict(
-                pool=nn.MaxPool2d(3, stride=1, padding=1),
-                proj=Conv(in_channels, row.pool_proj, 1, paper=paper),
-            )
-        )
+        self.branch3x3 = Reduced(in_channels, row.reduce3x3, row.conv3x3, 3, paper=paper)
+        self.branch5x5 = Reduced(in_channels, row.reduce5x5, row.conv5x5, 5 if paper else 3, paper=paper)
+        self.branch_pool = nn.Sequential(OrderedDict(pool=pool, proj=proj))
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
@@ -249,16 +243,16 @@ class GoogLeNet(nn.Module):
 def stem(config: GoogLeNetConfig) -> nn.Sequential:
     """The rows above 3a: (N, C, H, W) -> (N, 192, H/4, W/4)."""
     conv1, reduce, conv2 = config.stem
-    layers: dict[str, nn.Module] = {
-        "conv1": Conv(config.in_channels, conv1, 7, stride=2, paper=config.paper),
-        "pool1": nn.MaxPool2d(3, stride=2, ceil_mode=True),
-        "norm1": nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0),
-        "reduce": Conv(conv1, reduce, 1, paper=config.paper),
-        "conv2": Conv(reduce, conv2, 3, paper=config.paper),
-        "norm2": nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0),
-    }
-    kept = {name: layer for name, layer in layers.items() if config.paper or not name.startswith("norm")}
-    return nn.Sequential(OrderedDict(kept))
+    layers = nn.Sequential()
+    layers.add_module("conv1", Conv(config.in_channels, conv1, 7, stride=2, paper=config.paper))
+    layers.add_module("pool1", nn.MaxPool2d(3, stride=2, ceil_mode=True))
+    if config.paper:
+        layers.add_module("norm1", nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0))
+    layers.add_module("reduce", Conv(conv1, reduce, 1, paper=config.paper))
+    layers.add_module("conv2", Conv(reduce, conv2, 3, paper=config.paper))
+    if config.paper:
+        layers.add_module("norm2", nn.LocalResponseNorm(5, alpha=1e-4, beta=0.75, k=1.0))
+    return layers
 
 
 def initialise(network: GoogLeNet) -> None:

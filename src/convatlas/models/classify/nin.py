@@ -130,6 +130,8 @@ class NIN(nn.Module):
     The last layer's class maps belong to the head.
     """
 
+    never_negative = True  # the last ReLU: of several labels none could be denied
+
     def __init__(self, config: NINConfig) -> None:
         super().__init__()
         self.config = config

@@ -2,7 +2,7 @@
 
 ICLR 2014, https://arxiv.org/abs/1312.6229 -- fast model: Table 1; accurate model: Table 3; initialisation and dropout:
 Section 3.1; dense evaluation with offset pooling: Section 3.3 and Figure 3; dense layers as convolutions: Section 3.5.
-There is no local response normalisation, and the poolings do not overlap (Section 3.2).
+There is no local response normalisation, and the poolings do not overlap (Section 3.1).
 Choice that the paper leaves open: biases start at zero.
 Shapes: N images, C channels, H x W pixels, K classes; s is the side of the maps that the dense layers see, p the side
 of the last pooling.
@@ -14,8 +14,14 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from convatlas.errors import UsageError
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.contract import (
+    FeatureInfo,
+    check_at_least,
+    check_fraction,
+    check_images,
+    check_rows,
+    check_whole_numbers,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,15 +52,9 @@ class OverFeatConfig:
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "side", "in_channels", "num_classes")
-        layers: object = self.layers
-        if not (isinstance(layers, tuple) and layers and all(isinstance(layer, Layer) for layer in layers)):
-            raise UsageError(f"OverFeatConfig.layers must be one Layer or more, not {self.layers!r}")
-        hidden: object = self.hidden
-        whole = isinstance(hidden, tuple) and all(type(units) is int and units >= 1 for units in hidden)
-        if not whole or len(self.hidden) != 2:
-            raise UsageError(f"OverFeatConfig.hidden must be two whole numbers >= 1, not {self.hidden!r}")
-        if not (isinstance(self.dropout, int | float) and 0 <= self.dropout < 1):
-            raise UsageError(f"OverFeatConfig.dropout must be at least 0 and below 1, not {self.dropout!r}")
+        check_rows(self, "layers", Layer)
+        check_whole_numbers(self, "hidden", count=2)
+        check_fraction(self, "dropout")
 
     @property
     def view(self) -> int:
@@ -179,7 +179,14 @@ class OverFeat(nn.Module):
         """Dense evaluation (Section 3.3): images (N, C, H, W) of at least one view -> scores (N, K, rows, columns).
 
         A place further on is the stride of the last features further in the picture: 16 pixels in the fast model, 12 in
-        the accurate one. The paper takes each class's highest score, over six sizes of the picture and its mirror
-        images, and averages these.
+        the accurate one. Each is the score of the view there, but for the margins that the later convolutions pad: a
+        view cut out has zeros where the whole picture goes on.
         """
         return self.head.score_map(self.features(x)[-1])
+
+    def evaluate_densely(self, x: Tensor) -> Tensor:
+        """Section 3.3: images (N, C, H, W) of at least one view -> logits (N, K), the highest of each score map.
+
+        The paper then averages these over six sizes of the picture and their mirror images.
+        """
+        return self.score_map(x).amax(dim=(2, 3))

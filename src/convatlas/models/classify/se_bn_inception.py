@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from convatlas.errors import UsageError
 from convatlas.layers.squeeze_excitation import SqueezeExcitation
-from convatlas.models.classify.bn_inception import BNInception, BNInceptionConfig, Conv, Inception, Module
+from convatlas.models.classify.bn_inception import BNInception, BNInceptionConfig, Conv, Inception, Row
 from convatlas.models.classify.resnet import initialise
 from convatlas.models.contract import check_at_least
 
@@ -28,7 +28,7 @@ class SEBNInceptionConfig(BNInceptionConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least(self, 1, "reduction")
-        narrowest = min(row.out for rows in self.stages for row in rows if isinstance(row, Module))
+        narrowest = min(row.out for rows in self.stages for row in rows if isinstance(row, Row))
         if self.reduction > narrowest:
             raise UsageError(
                 f"SEBNInceptionConfig.reduction must be at most {narrowest}, the channels of the narrowest module, "

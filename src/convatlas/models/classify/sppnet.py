@@ -1,9 +1,10 @@
 """SPPnet: He, Zhang, Ren, Sun, "Spatial Pyramid Pooling in Deep Convolutional Networks for Visual Recognition".
 
-ECCV 2014, https://arxiv.org/abs/1406.4729 -- spatial pyramid pooling: Section 2.2 and Figure 3; ZF-5 and the pyramid
-{6x6, 3x3, 2x2, 1x1}: Section 3.1 and Table 1; range of a bin on maps of any size: Appendix A.
-From the authors' released network (model-defs/Zeiler_conv5.prototxt), where the paper is silent: margins of zeros,
-poolings that round up, response normalisation within each channel and its constants, initial weights and biases.
+ECCV 2014, https://arxiv.org/abs/1406.4729v4 -- spatial pyramid pooling: Section 2.2 and Figure 3; ZF-5: Section 3.1.1
+and Table 1; the pyramid {6x6, 3x3, 2x2, 1x1}: Section 3.1.2; range of a bin on maps of any size: Appendix A.
+From the authors' released network (model-defs/Zeiler_conv5.prototxt), where the paper is silent: margins of zeros
+(Table 1 gives the sizes of the maps only), poolings that round up, response normalisation within each channel and its
+constants, initial weights and biases.
 Shapes: N images, C channels, H x W pixels, K classes.
 """
 
@@ -14,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convatlas.errors import UsageError
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_whole_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +31,9 @@ class SPPNetConfig:
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "hidden", "in_channels", "num_classes")
-        for name, count in (("channels", 5), ("pyramid", None)):
-            value: object = getattr(self, name)
-            whole = isinstance(value, tuple) and value and all(type(each) is int and each >= 1 for each in value)
-            if not whole or count not in (None, len(getattr(self, name))):
-                wanted = "five whole numbers" if count else "one whole number or more, each"
-                raise UsageError(f"SPPNetConfig.{name} must be {wanted} >= 1, not {value!r}")
-        if not (isinstance(self.dropout, int | float) and 0 <= self.dropout < 1):
-            raise UsageError(f"SPPNetConfig.dropout must be at least 0 and below 1, not {self.dropout!r}")
+        check_whole_numbers(self, "channels", count=5)
+        check_whole_numbers(self, "pyramid")
+        check_fraction(self, "dropout")
 
 
 CONFIGS = {"sppnet_zf5": SPPNetConfig()}
@@ -153,4 +148,9 @@ class SPPNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Images (N, C, H, W) -> logits (N, K)."""
         logits: Tensor = self.head(self.features(x)[-1])
+        return logits
+
+    def evaluate_densely(self, x: Tensor) -> Tensor:
+        """The paper's test on the full image: (N, C, H, W) -> logits (N, K). The pyramid covers it as it is."""
+        logits: Tensor = self(x)
         return logits

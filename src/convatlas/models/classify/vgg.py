@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convatlas.errors import UsageError
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_whole_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +32,8 @@ class VGGConfig:
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "width", "hidden", "in_channels", "num_classes")
-        whole = isinstance(self.depths, tuple) and all(type(depth) is int and depth >= 1 for depth in self.depths)
-        if not whole or len(self.depths) != 5:
-            raise UsageError(f"VGGConfig.depths must be five whole numbers >= 1, not {self.depths!r}")
-        if not (isinstance(self.dropout, int | float) and 0 <= self.dropout < 1):
-            raise UsageError(f"VGGConfig.dropout must be at least 0 and below 1, not {self.dropout!r}")
+        check_whole_numbers(self, "depths", count=5)
+        check_fraction(self, "dropout")
 
 
 CONFIGS = {
@@ -137,8 +133,14 @@ class VGG(nn.Module):
     def score_map(self, x: Tensor) -> Tensor:
         """Dense evaluation (Section 3.2): images (N, C, H, W) of at least 224 x 224 -> (N, K, H/32 - 6, W/32 - 6).
 
-        The whole picture goes through once. The paper averages the map's scores over its places, and those of the
-        picture and its mirror image: the answer does not depend on a choice of crops.
+        The whole picture goes through once: the answer does not depend on a choice of crops.
         """
         check_images(x, network="VGG's dense evaluation", channels=self.config.in_channels, smallest=224)
         return self.head.score_map(self.features(x)[-1])
+
+    def evaluate_densely(self, x: Tensor) -> Tensor:
+        """Section 3.2: images (N, C, H, W) of at least 224 x 224 -> logits (N, K), the mean of the score map's places.
+
+        The paper then averages the probabilities of the picture and its mirror image.
+        """
+        return self.score_map(x).mean(dim=(2, 3))

@@ -1,6 +1,6 @@
 """ZFNet: Zeiler, Fergus, "Visualizing and Understanding Convolutional Networks", ECCV 2014.
 
-https://arxiv.org/abs/1311.2901 -- layers: Figure 3; training: Section 3; why the first layers differ from AlexNet's:
+https://arxiv.org/abs/1311.2901v3 -- layers: Figure 3; training: Section 3; why the first layers differ from AlexNet's:
 Section 4.1; `zfnet_512`: model (b) of Table 2. There are no groups: every layer sees all maps.
 Choices that the paper leaves open: "contrast normalized across feature maps" is AlexNet's response normalisation, with
 its constants (Section 2 refers to it); the margins of zeros are those that give the sizes of Figure 3; "weights are

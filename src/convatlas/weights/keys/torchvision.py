@@ -5,12 +5,13 @@ from typing import cast
 
 from torch import nn
 
-from convatlas.models.classify import inception_v3 as inception
 from convatlas.models.classify.alexnet import AlexNet
 from convatlas.models.classify.densenet import DenseBlock, DenseNet
 from convatlas.models.classify.efficientnet import EfficientNet, MBConv
 from convatlas.models.classify.efficientnet_v2 import EfficientNetV2, FusedMBConv
 from convatlas.models.classify.googlenet import GoogLeNet
+from convatlas.models.classify.inception_v2 import ConvNorm
+from convatlas.models.classify.inception_v3 import InceptionV3
 from convatlas.models.classify.mnasnet import MnasNet
 from convatlas.models.classify.mobilenet_v2 import MobileNetV2
 from convatlas.models.classify.mobilenet_v3 import MobileNetV3
@@ -87,7 +88,7 @@ def googlenet(network: GoogLeNet) -> dict[str, str]:
     return names
 
 
-def inception_v3(network: inception.InceptionV3) -> dict[str, str]:
+def inception_v3(network: InceptionV3) -> dict[str, str]:
     """`Mixed_5b` is our `stages.0.1`; steps of a branch are counted from 1: `branch3x3dbl_3a` is `branch3x3dbl.2.a`."""
     stem = ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "Conv2d_3b_1x1", "Conv2d_4a_3x3")
     names = {"fc": "head.fc", "AuxLogits.fc": "aux.fc"}
@@ -96,11 +97,12 @@ def inception_v3(network: inception.InceptionV3) -> dict[str, str]:
     for step in ("conv0", "conv1"):
         names |= conv_and_bn(f"AuxLogits.{step}", f"aux.{step}")
     for ours, module in network.stages.named_modules():
-        if isinstance(module, inception.ConvNorm):
+        if isinstance(module, ConvNorm):
             stage, place, branch, *steps = ours.split(".")
             counted = [str(int(step) + 1) if step.isdigit() else step for step in steps if step != "proj"]
             theirs = "_".join([branch, "".join(counted)]) if counted else branch
-            names |= conv_and_bn(f"Mixed_{int(stage) + 5}{'abcdefghij'[int(place)]}.{theirs}", f"stages.{ours}")
+            letter = chr(ord("a") + int(place))
+            names |= conv_and_bn(f"Mixed_{int(stage) + 5}{letter}.{theirs}", f"stages.{ours}")
     return names
 
 
