@@ -488,6 +488,26 @@ def test_a_network_whose_answers_are_never_negative_is_refused_for_several_label
         make_plan(splits, Wishes(model="nin_cifar10", device="cpu"))
 
 
+@pytest.mark.row("B-26")
+def test_a_network_for_one_size_is_built_for_that_of_the_pictures(photographs):
+    tiny = {"layers": 1, "hidden_size": 12, "mlp_size": 12, "heads": 2}
+    for wishes in ({"size": 64}, {"model_changes": {"image_size": 64}}):
+        changes = {**tiny, **wishes.pop("model_changes", {})}
+        plan = make_plan(photographs, Wishes(model="vit_ti_16", model_changes=changes, device="cpu", **wishes))
+        assert plan.preprocess.shape == (3, 64, 64)
+        assert plan.changes["image_size"] == 64
+    with pytest.raises(UsageError, match="size is 32 and image_size 64"):
+        make_plan(photographs, Wishes(model="vit_ti_16", model_changes={"image_size": 64}, size=32, device="cpu"))
+    with pytest.raises(UsageError, match=r"image_size must be a multiple of patch_size=16, not 70"):
+        make_plan(photographs, Wishes(model="vit_ti_16", size=70, device="cpu"))
+
+
+def test_each_layer_of_a_single_stage_is_a_part():
+    network = create_model("vit_ti_16", layers=3, hidden_size=12, mlp_size=12, heads=2)
+    names = [part.name for part in parts(network)]
+    assert names == ["classifier", "head", "stages.0.2", "stages.0.1", "stages.0.0", "stem"]
+
+
 def test_a_size_below_the_network_s_smallest_is_refused(photographs):
     with pytest.raises(UsageError, match="needs images of at least"):
         make_plan(photographs, Wishes(model="efficientnet_lite0", size=16, device="cpu"))

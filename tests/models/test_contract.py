@@ -133,8 +133,6 @@ SHORTER = {
     "vit_ti_16": {"layers": 2},
 }
 TOO_LONG_TO_TRACE = {"resnet1202_cifar"}  # 600 blocks that are all alike: minutes
-# Deep, with random weights, and without shortcuts: float32 itself is off by 7e-4 of the largest output from float64.
-ROUNDING = {"inception_v4": 3e-3}
 
 NAMES = list_models()
 # Fewer units where a hundred million weights would only take time: all that is tried besides the counts has these.
@@ -176,7 +174,10 @@ def variants(*, besides: set[str] = frozenset()) -> pytest.MarkDecorator:
 
 traced = pytest.mark.parametrize(
     ("name", "changes"),
-    [*SHORTER.items(), *(marked(name, {}) for name in NAMES if name not in FIXED_SIZE | TOO_LONG_TO_TRACE)],
+    [
+        *SHORTER.items(),
+        *(marked(name, {}) for name in NAMES if SHORTER.get(name) != {} and name not in TOO_LONG_TO_TRACE),
+    ],
 )
 
 
@@ -399,9 +400,12 @@ def test_torch_export_and_onnx_agree_for_any_batch(name, changes):
     torch.onnx.export(program, dynamo=True, verbose=False).save(graph)
     session = onnxruntime.InferenceSession(graph.getvalue(), providers=["CPUExecutionProvider"])
     (answers,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-    # Another library adds up in another order, as the exporter's own bound allows.
-    bound = 1e-4 if changes else ROUNDING.get(name, 1e-4)
-    torch.testing.assert_close(torch.from_numpy(answers), expected, rtol=1e-4, atol=bound * expected.abs().max().item())
+    # Another library adds up in another order: it may be about as far from what float64 gives as torch's float32 is,
+    # which a hundred layers of random weights bring to 7e-4 of the largest output, or the exporter's own bound.
+    with torch.no_grad():
+        exact = network.double()(x.double())
+    bound = max(4 * (expected - exact).abs().max().item(), 1e-4 * exact.abs().max().item())
+    assert (torch.from_numpy(answers) - exact).abs().max() <= bound
 
 
 @traced

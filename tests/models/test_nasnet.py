@@ -18,17 +18,8 @@ from convatlas.arithmetic.macs import count_macs, count_parameters
 from convatlas.data.picture_set import PictureSet
 from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
-from convatlas.models.classify.nasnet import (
-    AveragePool,
-    Cell,
-    MaxPool,
-    NASNet,
-    NASNetOutput,
-    ReductionCell,
-    ScheduledDropPath,
-    decode,
-    losses,
-)
+from convatlas.models.classify.nasnet import NASNet, NASNetOutput, decode, losses
+from convatlas.models.classify.nasnet_cells import AveragePool, Cell, MaxPool, ReductionCell, ScheduledDropPath
 from convatlas.tasks.family import decode_for, own_losses
 from convatlas.weights.load import load_backbone, load_weights
 

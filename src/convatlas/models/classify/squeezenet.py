@@ -109,6 +109,8 @@ class SqueezeNet(nn.Module):
     and 512 channels at H/2, H/4, H/8 and H/16. conv1, not padded, loses its margin.
     """
 
+    never_negative = True  # the last ReLU: of several labels none could be denied
+
     def __init__(self, config: SqueezeNetConfig) -> None:
         super().__init__()
         self.config = config

@@ -13,7 +13,8 @@ from convatlas.models.classify.mnasnet import MnasNet
 from convatlas.models.classify.mobilenet_v1 import MobileNetV1
 from convatlas.models.classify.mobilenet_v2 import MobileNetV2
 from convatlas.models.classify.mobilenet_v3 import MobileNetV3
-from convatlas.models.classify.nasnet import Cell, NASNet, ReductionCell
+from convatlas.models.classify.nasnet import NASNet
+from convatlas.models.classify.nasnet_cells import Cell, ReductionCell
 from convatlas.models.classify.se_resnet import SEResNet
 from convatlas.models.classify.senet154 import SENet154
 from convatlas.models.classify.vgg import VGG
