@@ -166,6 +166,8 @@ def test_known_classes():
         ("resnet50", "torchvision/resnet50/IMAGENET1K_V2"),
         ("resnet18", "torchvision/resnet18/IMAGENET1K_V1"),
         ("mobilenet_v2", "torchvision/mobilenet_v2/IMAGENET1K_V2"),
+        ("vit_b_16", "torchvision/vit_b_16/IMAGENET1K_V1"),  # its better sets are not for commercial use
+        ("vit_h_14", "torchvision/vit_h_14/IMAGENET1K_SWAG_LINEAR_V1"),  # it has no others
         ("lenet5_modern", None),
         ("resnet50_paper", None),
     ],

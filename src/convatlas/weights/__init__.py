@@ -75,16 +75,17 @@ def list_weights(
 def default_weights(model: str, changes: Mapping[str, object] | None = None) -> WeightSet | None:
     """The set that a network's name alone stands for: what a package carries, else the best of torchvision's or timm's.
 
-    changes: how its config differs from the name's. The best is the one with the highest published top-1 accuracy.
-    None where none is published.
+    changes: how its config differs from the name's. The best is the one with the highest published top-1 accuracy; one
+    whose licence excludes commercial use is taken only where there is no other. None where none is published.
     """
     wanted = {name: value for name, value in (changes or {}).items() if name not in FREE_FIELDS}
     sets = [each for each in list_weights(model=model) if dict(each.changes) == wanted]
-    for source in ("package", "torchvision", "timm"):
-        of_source = [each for each in sets if each.source == source]
-        if of_source:
-            return max(of_source, key=lambda each: each.top1 or 0.0)
-    return None
+    sources = ("timm", "torchvision", "package")
+
+    def worth(each: WeightSet) -> tuple[bool, int, float]:
+        return "-NC" not in each.licence, sources.index(each.source), each.top1 or 0.0
+
+    return max(sets, key=worth, default=None)
 
 
 @functools.cache
