@@ -9,7 +9,6 @@ import torch
 import torchvision.models
 from torch import nn
 
-from convatlas.catalog import card
 from convatlas.data.picture_set import PictureSet
 from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
@@ -76,13 +75,6 @@ def assert_same_answers(network: nn.Module, peer: nn.Module, size: tuple[int, in
 
 
 # --- Counts
-
-
-@pytest.mark.parametrize("name", FIGURES)
-def test_the_cards_state_these_figures(name):
-    # That the networks have them to the last digit is in test_contract.
-    assert (card(name).params, card(name).macs) == FIGURES[name]
-    assert card(name).input == (3, SIZES[name], SIZES[name])
 
 
 @pytest.mark.parametrize("name", FIGURES)

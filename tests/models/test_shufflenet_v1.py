@@ -46,17 +46,6 @@ CHANNELS = {
     (8, 1.5): (24, 576),
     (8, 2.0): (48, 768),
 }
-# The authors' README: parameters and multiply-accumulates in millions.
-PRINTED = {
-    (3, 2.0): (5.4, 524),
-    (8, 2.0): (6.5, 522),
-    (3, 1.5): (3.4, 292),
-    (8, 1.5): (4.3, 290),
-    (3, 1.0): (1.9, 138),
-    (8, 1.0): (2.4, 138),
-    (3, 0.5): (0.7, 38),
-    (8, 0.5): (1.0, 40),
-}
 SCALED = {"channels": 72, "depths": (2, 2)}
 
 
@@ -110,13 +99,6 @@ def test_the_figures_follow_from_table_1_by_hand(groups, width):
             parameters += first + 9 * mid + last + 2 * (2 * mid + computed)
             channels = out
     assert (parameters + channels * 1000 + 1000, macs + channels * 1000) == FIGURES[groups, width]
-
-
-@pytest.mark.parametrize(("groups", "width"), PRINTED)
-def test_the_scales_have_the_sizes_that_the_authors_print(groups, width):
-    parameters, macs = FIGURES[groups, width]
-    assert parameters / 1e6 == pytest.approx(PRINTED[groups, width][0], abs=0.052)
-    assert macs / 1e6 == pytest.approx(PRINTED[groups, width][1], abs=0.6)
 
 
 @pytest.mark.parametrize("groups", [1, 2, 3, 4, 8])

@@ -20,7 +20,6 @@ FIGURES = {
     "medium": (5_679_840, 222_249_984),
     "large": (6_768_220, 360_050_704),
 }
-PRINTED = {"small": (5.1, 156), "medium": (5.6, 222), "large": (6.7, 360)}  # millions, the authors' README
 CHANNELS = {"small": (36, 104, 208, 416), "medium": (48, 128, 256, 512), "large": (68, 168, 336, 672)}
 # The authors' train.py: 0, 1, 2 are kernels of 3, 5, 7; 3 is Xception's unit.
 ARCHITECTURE = [[0, 0, 3, 1], [1, 1, 0, 0], [2, 0, 2, 1, 1, 0, 2, 0], [2, 1, 3, 2]]
@@ -98,13 +97,6 @@ def test_the_figures_follow_from_the_authors_architecture_by_hand(size):
     conv(1, 1280, 1280, 1, norm=False)
     conv(1, 1280, 1000, 1, norm=False)
     assert (parameters, macs) == FIGURES[size]
-
-
-@pytest.mark.parametrize("size", FIGURES)
-def test_the_sizes_are_those_that_the_authors_print(size):
-    parameters, macs = FIGURES[size]
-    assert int(parameters / 1e5) / 10 == PRINTED[size][0]  # cut, not rounded
-    assert round(macs / 1e6) == PRINTED[size][1]
 
 
 def test_it_equals_a_twin_in_plain_functions():
