@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import cold_start, construct, densenet_memory, digits, families, photographs, transfer
+from benchmarks import cold_start, construct, densenet_memory, digits, families, parity, photographs, transfer
 from benchmarks.machine import machine
 from convatlas.errors import ConvatlasError
 
@@ -18,6 +18,7 @@ MEASUREMENTS = {
     "photographs": photographs,
     "transfer": transfer,
     "families": families,
+    "parity": parity,
     "construct": construct,
     "densenet_memory": densenet_memory,
     "cold_start": cold_start,

@@ -1,4 +1,4 @@
-"""Writes docs/cli.md, docs/models.md, docs/families.md and the README's tables from the code: python docs/generate.py.
+"""Writes the pages cli, models, families and parity of docs/, and the README's tables: python docs/generate.py.
 
 `--check` writes nothing and exits 1 when something on disk differs from what the code says.
 """
@@ -19,7 +19,7 @@ from convatlas.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the benchmarks are beside the package, not in it
-from benchmarks import families  # noqa: E402
+from benchmarks import families, parity  # noqa: E402
 from benchmarks.__main__ import MEASUREMENTS  # noqa: E402
 
 NOTICE = "<!-- Written by docs/generate.py from the code (`make docs`): edit the code instead. -->\n"
@@ -121,6 +121,44 @@ def families_page() -> str:
     )
 
 
+def parity_page() -> str:
+    """docs/parity.md: what `python -m benchmarks parity` found, one row a network and peer; then those without."""
+    result = json.loads((RESULTS / "parity.json").read_text(encoding="utf-8"))
+    rows = [
+        "| Network | Peer | Picture | Parameters | MACs | Outputs differ by | Unlike |",
+        "| --- | --- | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for row in result["rows"]:
+        cells = [
+            f"[`{row['model']}`](models.md#{_anchor(row['model'])}){parity.told_network(row).removeprefix(row['model'])}",
+            row["library"] if row["peer"] == row["model"] else f"{row['library']}, `{row['peer']}`",
+            "x".join(map(str, row["input"])),
+            parity.told_count(row, "parameters"),
+            parity.told_count(row, "macs"),
+            parity.told_difference(row),
+            _cell(row["why"]),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    alone = [
+        f"- [`{name}`](models.md#{_anchor(name)}): [{file}](../{file})" for name, file in result["without_peer"].items()
+    ]
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    return "\n".join(
+        [
+            f"{NOTICE}\n# Ours against the peers\n",
+            f"{inspect.cleandoc(parity.__doc__ or '')}\n",
+            "One number where both have the same; else the peer's stands beside ours. Outputs differ by so many parts "
+            f"of the largest output. In all, {parity.lines(result)[0].removesuffix(':')}.\n",
+            *rows,
+            "\n## Elsewhere\n",
+            "The tests named count these by hand from their papers, and compare them with pytorchcv's where it has the "
+            "same network.\n",
+            *alone,
+            f"\nOn torch {result['machine']['torch']}, {versions}: `python -m benchmarks parity`.\n",
+        ]
+    )
+
+
 def readme(text: str) -> str:
     """The README with its generated parts put anew, each between its two markers."""
     for name, part in {"models": families_table(list_cards()), "measured": measured_table()}.items():
@@ -137,7 +175,7 @@ def measured_table() -> str:
     rows = ["| Measured | With |", "| --- | --- |"]
     machines = set()
     for name, measurement in MEASUREMENTS.items():
-        if measurement is families:  # a page of its own
+        if measurement in (families, parity):  # a page of its own
             continue
         result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         machines.add(_machine(result.pop("machine")))
@@ -146,6 +184,7 @@ def measured_table() -> str:
         f"On {'; '.join(sorted(machines))}. Times differ from machine to machine.",
         "",
         "[One member of each family, trained alike](docs/families.md): accuracy, time and memory of equal steps.",
+        "[Ours against the peers](docs/parity.md): parameters, MACs and outputs beside those of other libraries.",
     ]
     return "\n".join([*rows, "", *words, ""])
 
@@ -233,6 +272,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "cli.md": cli_page(),
         ROOT / "docs" / "models.md": models_page(),
         ROOT / "docs" / "families.md": families_page(),
+        ROOT / "docs" / "parity.md": parity_page(),
         ROOT / "README.md": readme((ROOT / "README.md").read_text(encoding="utf-8")),
     }
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision.models
+from benchmarks.peers import take_alpha_as_torch_does
 from pytorchcv.model_provider import get_model
 from torch import nn
 
@@ -110,14 +111,12 @@ def test_answers_as_torchvision_does_with_the_same_weights(size):
 def test_answers_as_pytorchcv_does_with_the_same_weights():
     """pytorchcv's has no columns, and its response normalisation takes the paper's alpha as torch's."""
     network = scrambled("alexnet_paper", groups=1)
-    for module in network.modules():
-        if isinstance(module, ResponseNorm):
-            module.alpha = 1e-4
     with torch.device("meta"):
         peer = get_model("alexnet", pretrained=False)
         out = peer.output
         peer = with_small_dense_layers(peer, [(out.fc1, "fc"), (out.fc2, "fc"), (out, "fc3")])
     peer = with_the_weights_of(network, peer)
+    take_alpha_as_torch_does(network, peer)
     x = 100 * torch.randn(1, 3, 227, 227, dtype=torch.float64)  # large, so that the normalisation matters
     with torch.no_grad():
         assert_equal(network(x), peer(x))

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-import pytorchcv.models.bninception
 import torch
 import torch.nn.functional as F
+from benchmarks import peers
 from torch import nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -72,23 +72,8 @@ def test_the_figures_follow_from_figure_5_by_hand():
 
 @pytest.mark.parametrize("size", [(224, 224), pytest.param((223, 224), marks=pytest.mark.every_variant)])
 def test_answers_as_pytorchcv_does_with_the_same_weights(size):
-    theirs = pytorchcv.models.bninception.bninception()
-    for module in theirs.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.2)
-            nn.init.normal_(module.running_mean, std=0.2)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    theirs = theirs.double().eval()
-    ours = create_model("bn_inception").double().eval()
-    values = list(theirs.state_dict().values())
-    assert [value.shape for value in values] == [value.shape for value in ours.state_dict().values()]
-    ours.load_state_dict(dict(zip(ours.state_dict(), values, strict=True)))
-    x = torch.randn(1, 3, *size, dtype=torch.float64)
-    with torch.no_grad():
-        wanted, got = theirs(x), ours(x)
-    assert wanted.std() > 1e-6
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
+    (pair,) = (pair for pair in peers.PYTORCHCV if pair.model == "bn_inception")
+    assert peers.largest_difference(pair, size) <= 1e-10
 
 
 @pytest.mark.parametrize("side", [1, 2, 3, 7, 8])

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-import pytorchcv.models.nin_cifar
 import torch
 import torch.nn.functional as F
+from benchmarks import peers
 from torch import nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -78,24 +78,11 @@ def test_the_layers_are_the_authors(name):
         assert not conv.bias.any()
 
 
-@pytest.mark.parametrize("name", ["nin_cifar10", "nin_cifar100"])
+@pytest.mark.parametrize("pair", [pair for pair in peers.PYTORCHCV if pair.model.startswith("nin_")], ids=str)
 @pytest.mark.parametrize("size", [(32, 32), (33, 34)])
-def test_equals_its_peer_with_the_same_random_weights(name, size):
+def test_equals_its_peer_with_the_same_random_weights(pair, size):
     """pytorchcv pools with a margin, and the second time by averages; here it gets the authors' pooling."""
-    theirs = getattr(pytorchcv.models.nin_cifar, name)().double().eval()
-    for stage in (theirs.features.stage2, theirs.features.stage3):
-        number = 2 if stage is theirs.features.stage2 else 3
-        setattr(stage, f"pool{number}", nn.MaxPool2d(3, stride=2, ceil_mode=True))
-    theirs.output.final_pool = nn.AdaptiveAvgPool2d(1)
-    ours = create_model(name).double().eval()
-    for value, place in zip(theirs.state_dict().values(), ours.state_dict().values(), strict=True):
-        assert value.shape == place.shape
-        place.copy_(value)
-    x = torch.randn(2, 3, *size, dtype=torch.float64)
-    with torch.no_grad():
-        wanted = theirs(x)
-        assert wanted.std() > 1e-6
-        assert (ours(x) - wanted).abs().max() <= 1e-10 * wanted.abs().max()
+    assert peers.largest_difference(pair, size) <= 1e-10
 
 
 def test_imagenet_equals_a_twin_in_plain_functions():

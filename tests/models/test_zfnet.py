@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from benchmarks.peers import leave_out_normalisation
 from pytorchcv.model_provider import get_model
 from torch import nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
 from convatlas.data.picture_set import PictureSet
 from convatlas.errors import UsageError
-from convatlas.layers.response_norm import ResponseNorm
 from convatlas.models import create_model, model_config
 
 pytestmark = pytest.mark.row("B-03")
@@ -85,12 +85,7 @@ def test_answers_as_pytorchcv_does_with_the_same_weights(name, theirs):
     """pytorchcv normalises before the pooling, Figure 3 after it; the constants differ too: here, neither does."""
     network = scrambled(name)
     peer = peer_with_the_weights_of(network, theirs)
-    for stage in network.stages[:2]:
-        assert isinstance(stage[-1], ResponseNorm)
-        stage[-1] = nn.Identity()
-    for module in peer.modules():
-        if hasattr(module, "use_lrn"):
-            module.use_lrn = False
+    leave_out_normalisation(network, peer)
     x = torch.randn(1, 3, 224, 224, dtype=torch.float64)
     with torch.no_grad():
         got, wanted = network(x), peer(x)
