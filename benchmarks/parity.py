@@ -78,7 +78,9 @@ def test_file(name: str) -> str:
     """The tests of a network's family, which hold it against its paper, and against pytorchcv where they can."""
     files = sorted((ROOT / "tests" / "models").glob("test_*.py"))
     module = MODELS[name].module
-    own = [file for file in files if file.stem == f"test_{module.rpartition('.')[2]}"]
+    words = module.rpartition(".")[2].split("_")  # those of resnet hold resnet_cifar's too
+    stems = [f"test_{'_'.join(words[:count])}" for count in range(len(words), 0, -1)]
+    own = [file for stem in stems for file in files if file.stem == stem]
     family = [f'"{other}"' for other, entry in MODELS.items() if entry.module == module]
     shared = [file for file in files if file.stem != "test_contract" and _mentions(file, family)]
     return f"tests/models/{(own + shared)[0].name}"
