@@ -8,7 +8,17 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import cold_start, construct, densenet_memory, digits, families, parity, photographs, transfer
+from benchmarks import (
+    cold_start,
+    construct,
+    densenet_memory,
+    digits,
+    families,
+    parity,
+    photographs,
+    transfer,
+    zoo,
+)
 from benchmarks.machine import machine
 from convatlas.errors import ConvatlasError
 
@@ -19,6 +29,7 @@ MEASUREMENTS = {
     "transfer": transfer,
     "families": families,
     "parity": parity,
+    "zoo": zoo,
     "construct": construct,
     "densenet_memory": densenet_memory,
     "cold_start": cold_start,

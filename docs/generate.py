@@ -1,4 +1,4 @@
-"""Writes the pages cli, models, families and parity of docs/, and the README's tables: python docs/generate.py.
+"""Writes the pages cli, models, families, parity and zoo of docs/, and the README's tables: python docs/generate.py.
 
 `--check` writes nothing and exits 1 when something on disk differs from what the code says.
 """
@@ -19,7 +19,7 @@ from convatlas.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the benchmarks are beside the package, not in it
-from benchmarks import families, parity  # noqa: E402
+from benchmarks import families, parity, zoo  # noqa: E402
 from benchmarks.__main__ import MEASUREMENTS  # noqa: E402
 
 NOTICE = "<!-- Written by docs/generate.py from the code (`make docs`): edit the code instead. -->\n"
@@ -159,6 +159,40 @@ def parity_page() -> str:
     )
 
 
+def zoo_page() -> str:
+    """docs/zoo.md: every network, with what `python -m benchmarks zoo` measured of it, where it did."""
+    file = RESULTS / "zoo.json"
+    result = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"networks": []}
+    measured = {row["model"]: row for row in result["networks"]}
+    rows = [
+        "| Year | Family | Network | Parameters | MACs | Picture | One picture | Published | On what, how, by whom |",
+        "| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for card in zoo.by_year(list_cards()):
+        row = {**measured.get(card.name, {}), **zoo.facts(card)}
+        cells = [
+            str(card.year),
+            card.family,
+            f"[`{card.name}`](models.md#{_anchor(card.name)})",
+            f"{card.params:,}",
+            f"{card.macs:,}",
+            zoo.told_input(row),
+            zoo.told_latency(row),
+            zoo.told_accuracy(row),
+            _cell(zoo.told_source(row)),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    where = f"With {result['threads']} threads on {_machine(result['machine'])}" if measured else "Not measured yet"
+    return "\n".join(
+        [
+            f"{NOTICE}\n# The whole zoo\n",
+            f"{inspect.cleandoc(zoo.__doc__ or '')}\n",
+            *rows,
+            f"\n{where}: `python -m benchmarks zoo`.\n",
+        ]
+    )
+
+
 def readme(text: str) -> str:
     """The README with its generated parts put anew, each between its two markers."""
     for name, part in {"models": families_table(list_cards()), "measured": measured_table()}.items():
@@ -175,7 +209,7 @@ def measured_table() -> str:
     rows = ["| Measured | With |", "| --- | --- |"]
     machines = set()
     for name, measurement in MEASUREMENTS.items():
-        if measurement in (families, parity):  # a page of its own
+        if measurement in (families, parity, zoo):  # a page of its own
             continue
         result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         machines.add(_machine(result.pop("machine")))
@@ -185,6 +219,7 @@ def measured_table() -> str:
         "",
         "[One member of each family, trained alike](docs/families.md): accuracy, time and memory of equal steps.",
         "[Ours against the peers](docs/parity.md): parameters, MACs and outputs beside those of other libraries.",
+        "[The whole zoo](docs/zoo.md): year, size, published accuracy and the time of one picture, network by network.",
     ]
     return "\n".join([*rows, "", *words, ""])
 
@@ -273,6 +308,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "models.md": models_page(),
         ROOT / "docs" / "families.md": families_page(),
         ROOT / "docs" / "parity.md": parity_page(),
+        ROOT / "docs" / "zoo.md": zoo_page(),
         ROOT / "README.md": readme((ROOT / "README.md").read_text(encoding="utf-8")),
     }
 
