@@ -82,7 +82,7 @@ def test_file(name: str) -> str:
     stems = [f"test_{'_'.join(words[:count])}" for count in range(len(words), 0, -1)]
     own = [file for stem in stems for file in files if file.stem == stem]
     family = [f'"{other}"' for other, entry in MODELS.items() if entry.module == module]
-    shared = [file for file in files if file.stem != "test_contract" and _mentions(file, family)]
+    shared = [file for file in files if file.stem not in ("test_contract", "test_tracing") and _mentions(file, family)]
     return f"tests/models/{(own + shared)[0].name}"
 
 

@@ -105,12 +105,6 @@ _TIMM = (
     ),
     Pair(model="mobilenet_v2", library="timm", name="mobilenetv2_035", changes={"width": 0.35}),
     Pair(model="mobilenet_v2", library="timm", name="mobilenetv2_075", changes={"width": 0.75}),
-    Pair(
-        model="mobilenet_v3_large",
-        library="timm",
-        name="mobilenetv3_large_075",
-        changes={"width": 0.75, "norm_eps": 1e-5},
-    ),
     Pair(model="mnasnet_a1", library="timm", name="semnasnet_140", changes={"width": 1.4}),
     Pair(model="mnasnet_b1", library="timm", name="mnasnet_140", changes={"width": 1.4}),
     Pair(model="efficientnet_b6", library="timm", name="efficientnet_b6", changes={"norm_eps": 1e-5}),

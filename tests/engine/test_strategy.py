@@ -35,7 +35,7 @@ from convatlas.tasks.make import make_task
 from convatlas.weights import default_weights, imagenet_classes, weight_set
 from convatlas.weights.cache import cached_path
 from convatlas.weights.load import load_backbone
-from tests.models.test_contract import SIDES, SMALLEST, settled
+from tests.models.members import SIDES, SMALLEST, settled
 
 pytestmark = pytest.mark.row("F-03")
 
@@ -277,7 +277,7 @@ def test_a_classifier_whose_output_is_the_answer_is_alone_in_what_has_to_be_run(
     with torch.device("meta"):
         network = create_model(model)
     alone = classifier_alone(Recipe(trainable="classifier"), network, card(model).input)
-    if model.startswith(("nin", "overfeat")):  # an average, or the best place, comes after it
+    if model.startswith(("nin", "overfeat", "squeezenet")):  # an average, or the best place, comes after it
         assert alone is None
     else:
         assert alone is network.get_submodule(*classifiers(network))

@@ -183,6 +183,7 @@ ROWS = (
     Row("vit_b_16",                  86_567_656,  16_848_500_736, RGB,      f"{TIMM}, vit_base_patch16_224"),
     Row("vit_b_16",                  86_859_496,  49_347_803_136, rgb(384), TIMM, {"image_size": 384}),
     Row("vit_b_32",                  88_224_232,   4_363_106_304, RGB,      f"{TIMM}, vit_base_patch32_224"),
+    Row("vit_l_14",                 304_203_752,  77_766_565_888, RGB,      f"{TIMM}, vit_large_patch14_224"),
     Row("vit_l_16",                 304_326_632,  59_647_172_608, RGB,      f"{TIMM}, vit_large_patch16_224"),
     Row("vit_l_16",                 304_715_752, 174_702_174_208, rgb(384), TIMM, {"image_size": 384}),
     Row("vit_l_32",                 306_535_400,  15_254_659_072, RGB,      f"{TIMM}, vit_large_patch32_224"),

@@ -1,183 +1,34 @@
-"""What every network of the catalog promises, checked on each of them.
+"""What every network of the catalog promises, checked on each of them; test_tracing.py has what needs a tracer.
 
 The smallest member of each design runs always; its larger ones, which are the same code, with `every_variant`.
 """
 
-import io
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
-import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from convatlas.catalog import card, list_models
+from convatlas.catalog import card
 from convatlas.engine.classifier import classifiers
 from convatlas.errors import UsageError
 from convatlas.models import MODELS, create_model, model_config
-from convatlas.models.classify import (
-    bn_inception,
-    cnn_fms,
-    efficientnet,
-    efficientnet_v2,
-    googlenet,
-    mnasnet,
-    mobilenet_v1,
-    mobilenet_v2,
-    mobilenet_v3,
-    nin,
-    overfeat,
-    shufflenet_v2,
-    shufflenet_v2_large,
-    shufflenet_v2_plus,
-    squeezenet,
-)
 from convatlas.models.contract import capture
-
-# The smallest member of each design, and the side of the pictures that it and the larger ones are tried on.
-SMALLEST = {
-    "lenet5": 32,
-    "lenet5_modern": 32,
-    "alexnet": 80,
-    "zfnet": 64,
-    "cnn_f": 64,
-    "nin_cifar10": 40,
-    "overfeat_fast": 231,
-    "sppnet_zf5": 64,
-    "vgg11": 64,
-    "googlenet": 64,
-    "bn_inception": 64,
-    "inception_v2": 96,
-    "inception_v3": 96,
-    "inception_v4": 96,
-    "inception_resnet_v1": 96,
-    "xception": 64,
-    "resnet18": 64,
-    "squeezenet1_0": 64,
-    "densenet121": 64,
-    "nasnet_mobile": 64,
-    "resnet20_cifar": 16,
-    "resnext50_32x4d": 64,
-    "se_resnet18": 64,
-    "senet154": 64,
-    "se_bn_inception": 64,
-    "se_inception_resnet_v2": 96,
-    "se_mobilenet_v1": 64,
-    "se_shufflenet_v1": 64,
-    "mobilenet_v1": 64,
-    "mobilenet_v2": 64,
-    "mobilenet_v3_small": 64,
-    "shufflenet_v1_g3": 64,
-    "shufflenet_v2_x0_5": 64,
-    "shufflenet_v2_plus_small": 64,
-    "shufflenet_v2_large": 64,
-    "shufflenet_v2_exlarge": 64,
-    "mnasnet_small": 64,
-    "efficientnet_b0": 64,
-    "efficientnet_lite0": 64,
-    "efficientnet_v2_s": 64,
-    "vit_ti_16": 224,
-}
-SIDES = {MODELS[name]: side for name, side in SMALLEST.items()}
-VIT = {name for name in list_models() if name.startswith("vit_")}
-FIXED_SIZE = {"lenet5", "lenet5_modern"} | VIT  # a layer as large as its maps, or their positions: one size only
-FIXED_CLASSES = {"lenet5"}  # its classes are the drawings of ten digits
-SHUFFLENET_STAGES = tuple(
-    shufflenet_v2_large.Stage(out=out, units=2, stride=stride) for out, stride in ((32, 1), (64, 2), (96, 2), (128, 2))
-)
-# What makes a design's smallest member quicker to trace; each kind of block that it has is still there.
-SHORTER = {
-    "lenet5": {},
-    "lenet5_modern": {},
-    "alexnet": {"channels": (8,) * 5},
-    "zfnet": {"channels": (8,) * 5},
-    "cnn_f": {"convs": tuple(replace(row, out=8) for row in cnn_fms.CNN_F)},
-    "nin_cifar10": {"layers": tuple(replace(row, widths=(8,) * len(row.widths)) for row in nin.CIFAR10)},
-    "overfeat_fast": {},
-    "sppnet_zf5": {"channels": (8,) * 5, "hidden": 16},
-    "vgg11": {"depths": (1, 1, 1, 1, 1), "width": 8},
-    "googlenet": {"stem": (8, 8, 16), "stages": ((googlenet.TABLE_1[0][0],),) * 3},
-    "bn_inception": {"stem": (8, 8, 16), "stages": tuple(rows[:1] for rows in bn_inception.FIGURE_5)},
-    "inception_v2": {"width": 0.05, "depths": (1, 1, 1)},
-    "inception_v3": {"width": 0.05, "pool_proj": (32,), "channels_7x7": (128,)},
-    "inception_v4": {"width": 0.05, "depths": (1, 1, 1)},
-    "inception_resnet_v1": {"width": 0.05, "depths": (1, 1, 1)},
-    "xception": {"stem": (8, 16), "entry": (16, 24, 32), "middle": 1, "exit": (40, 48, 64)},
-    "squeezenet1_0": {"stages": tuple(rows[:1] for rows in squeezenet.CONFIGS["squeezenet1_0"].stages)},
-    "densenet121": {"growth_rate": 8, "layers": (2, 2)},
-    "nasnet_mobile": {"repeats": 1, "penultimate": 96},
-    "resnet18": {"depths": (1, 1, 1, 1), "width": 8},
-    "resnet20_cifar": {"depth": 8, "width": 8},
-    "resnext50_32x4d": {"depths": (1, 1, 1, 1), "width": 8, "cardinality": 4, "bottleneck_width": 2},
-    "se_resnet18": {"depths": (1, 1, 1, 1), "width": 16},
-    "senet154": {"depths": (1, 1, 1, 1), "width": 8, "cardinality": 8},
-    "se_bn_inception": {"stem": (8, 8, 16), "stages": tuple(rows[:1] for rows in bn_inception.FIGURE_5)},
-    "se_inception_resnet_v2": {"width": 0.05, "depths": (1, 1, 1)},
-    "se_mobilenet_v1": {"width": 0.25, "stages": mobilenet_v1.TABLE_1[:2]},
-    "se_shufflenet_v1": {"channels": 48, "depths": (2, 1, 1)},
-    "mobilenet_v1": {"width": 0.25, "stages": mobilenet_v1.TABLE_1[:2]},
-    "mobilenet_v2": {"width": 0.25, "stages": mobilenet_v2.TABLE_2[:2]},
-    "mobilenet_v3_small": {"rows": mobilenet_v3.SMALL[:4], "last": 64, "hidden": 64},
-    "shufflenet_v1_g3": {"channels": 48, "depths": (2,)},
-    "shufflenet_v2_x0_5": {"stages": (shufflenet_v2.Stage(out=16, repeats=2),), "last": 64},
-    "shufflenet_v2_plus_small": {"stages": shufflenet_v2_plus.searched(24, 32, 40, 48)[1:3], "last": 64},
-    "shufflenet_v2_large": {"stages": SHUFFLENET_STAGES[:2]},
-    "shufflenet_v2_exlarge": {"stages": SHUFFLENET_STAGES[:2]},
-    "mnasnet_small": {"stages": mnasnet.SMALL[:4]},
-    "efficientnet_b0": {"stages": efficientnet.TABLE_1[:2]},
-    "efficientnet_lite0": {"stages": efficientnet.TABLE_1[:2]},
-    "efficientnet_v2_s": {"stages": tuple(replace(efficientnet_v2.S[row], repeats=2) for row in (0, 1, 3))},
-    "vit_ti_16": {"layers": 2},
-}
-TOO_LONG_TO_TRACE = {"resnet1202_cifar"}  # 600 blocks that are all alike: minutes
-
-NAMES = list_models()
-# Fewer units where a hundred million weights would only take time: all that is tried besides the counts has these.
-LIGHTER = {
-    **{
-        name: {"layers": tuple(replace(row, out=row.out // 8) for row in config.layers), "hidden": (32, 32)}
-        for name, config in overfeat.CONFIGS.items()
-    },
-    **{name: {"hidden": 64} for name in NAMES if name.startswith(("alexnet", "vgg", "zfnet"))},
-    "sppnet_zf5": {"hidden": 64},
-    "senet154": {"depths": (1, 2, 1, 1), "width": 16, "cardinality": 16},
-    "se_inception_resnet_v2": {"depths": (1, 1, 1)},
-    **{name: {"layers": 2} for name in VIT if name not in SMALLEST},  # all are alike
-    **{
-        name: {"stages": tuple(replace(row, repeats=min(3, row.repeats)) for row in config.stages)}
-        for name, config in efficientnet_v2.CONFIGS.items()
-        if name not in SMALLEST
-    },
-    **{name: {"stages": SHUFFLENET_STAGES} for name in ("shufflenet_v2_large", "shufflenet_v2_exlarge")},
-    # For pictures of 32 x 32 they keep 64 x 64 whole.
-    **{name: {"growth_rate": 4} for name in NAMES if name.startswith("densenet") and name.endswith("cifar")},
-    "nasnet_cifar": {"penultimate": 192},
-    **{name: {"full6": 64, "full7": 64} for name in cnn_fms.CONFIGS},
-    **{name: {"width": 0.25} for name in NAMES if name.startswith(("inception_v4", "inception_resnet"))},
-    "xception": {"middle": 2},
-}
-
-
-def marked(*values: object) -> object:
-    """A case for `make test-all` alone."""
-    return pytest.param(*values, marks=pytest.mark.every_variant)
-
-
-def variants(*, besides: set[str] = frozenset()) -> pytest.MarkDecorator:
-    """Every network `besides` those named; all but the smallest of each design with the mark every_variant."""
-    names = [name for name in NAMES if name not in besides]
-    return pytest.mark.parametrize("name", [name if name in SMALLEST else marked(name) for name in names])
-
-
-traced = pytest.mark.parametrize(
-    ("name", "changes"),
-    [
-        *SHORTER.items(),
-        *(marked(name, {}) for name in NAMES if SHORTER.get(name) != {} and name not in TOO_LONG_TO_TRACE),
-    ],
+from tests.models.members import (
+    FIXED_CLASSES,
+    FIXED_SIZE,
+    NAMES,
+    SIDES,
+    SMALLEST,
+    VIT,
+    WITH_AUXILIARY,
+    assert_equal_but_for_rounding,
+    images,
+    on_meta,
+    settled,
+    variants,
 )
 
 
@@ -186,53 +37,10 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
-def images(name: str, count: int = 2, *, channels: int | None = None, side: int | None = None) -> Tensor:
-    side = side or SIDES[MODELS[name]]
-    return torch.randn(count, channels or card(name).input[0], side, side)
-
-
 def scenes(name: str, count: int) -> Tensor:
     """Pictures of four large patches, which differ after averaging too; all noise looks alike from afar."""
     side = SIDES[MODELS[name]]
     return functional.interpolate(torch.randn(count, card(name).input[0], 2, 2), side, mode="bilinear")
-
-
-def settled(name: str, *, side: int | None = None, **changes: object) -> nn.Module:
-    """The network after a look at some pictures, ready to answer.
-
-    Where BatchNorm's averages are still 0 and 1, a residual network doubles the variance in each block: 600 overflow.
-    Nothing but BatchNorm is in training: stochastic depth and dropout would give it averages that no answer has.
-    Weights that start at zero, as ViT's classifier, are drawn: nothing would pass them, no mistake and no gradient.
-    """
-    network = create_model(name, **{**LIGHTER.get(name, {}), **changes}).eval()
-    for parameter in network.parameters():
-        if parameter.dim() > 1 and not parameter.any():
-            nn.init.normal_(parameter, std=0.02)
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.momentum = 1.0
-        norm.train()
-    if norms:
-        with torch.no_grad():
-            network(images(name, count=16, channels=changes.get("in_channels"), side=side))
-    return network.eval()
-
-
-def assert_equal_but_for_rounding(got: Tensor, wanted: Tensor) -> None:
-    """In float64, relative to the largest output.
-
-    Sums in another order differ by about 1e-16 of their terms, and random weights amplify that from block to block:
-    the deepest networks, whose outputs are hundreds, are off by some 1e-12 of the largest; a mistake by 1e-3 or more.
-    """
-    assert got.dtype == wanted.dtype == torch.float64
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
-
-
-def on_meta(name: str) -> nn.Module:
-    with torch.device("meta"):
-        network = create_model(name)
-    assert all(value.is_meta for value in network.state_dict().values())
-    return network
 
 
 def test_the_table_of_models_and_the_cards_name_the_same_networks():
@@ -240,8 +48,16 @@ def test_the_table_of_models_and_the_cards_name_the_same_networks():
 
 
 def test_each_design_has_a_small_member_that_runs_always():
-    assert {entry: name for name, entry in MODELS.items() if entry not in SIDES} == {}, "add its smallest to SMALLEST"
+    assert {entry: name for name, entry in MODELS.items() if entry not in SIDES} == {}, "add its smallest to members.py"
     assert len(SIDES) == len(SMALLEST)
+
+
+@variants()
+def test_no_module_stands_in_a_network_twice(name):
+    """Under two names: whoever replaces the one, hooks it or prunes it would not mean the other."""
+    network = on_meta(name)
+    every = dict(network.named_modules(remove_duplicate=False))
+    assert sorted(set(every) - set(dict(network.named_modules()))) == []
 
 
 @variants()
@@ -293,7 +109,11 @@ def test_a_network_whose_answers_are_never_negative_says_so(name):
     network = settled(name)
     with torch.no_grad():
         for classifier in classifiers(network):
-            network.get_submodule(classifier).bias.fill_(-1e6)
+            layer = network.get_submodule(classifier)
+            if layer.bias is not None:
+                layer.bias.fill_(-1e6)
+            else:  # of two classes with opposite weights one is below 0
+                layer.weight[0::2], layer.weight[1::2] = 1e6, -1e6
         lowest = network(images(name)).min().item()
     assert (lowest >= 0) == getattr(network, "never_negative", False)
 
@@ -388,42 +208,6 @@ def test_bfloat16_autocast_stays_near_in_every_block(name):
     assert {label: each for label, each in off.items() if not each <= 0.03} == {}
 
 
-@traced
-def test_torch_export_and_onnx_agree_for_any_batch(name, changes):
-    network = settled(name, **changes)
-    program = torch.export.export(network, (images(name),), dynamic_shapes=({0: torch.export.Dim("N", min=1)},))
-    x = images(name, count=5)
-    with torch.no_grad():
-        expected = network(x)
-        torch.testing.assert_close(program.module()(x), expected)
-    graph = io.BytesIO()
-    torch.onnx.export(program, dynamo=True, verbose=False).save(graph)
-    session = onnxruntime.InferenceSession(graph.getvalue(), providers=["CPUExecutionProvider"])
-    (answers,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-    # Another library adds up in another order: it may be about as far from what float64 gives as torch's float32 is,
-    # which a hundred layers of random weights bring to 7e-4 of the largest output, or the exporter's own bound.
-    with torch.no_grad():
-        exact = network.double()(x.double())
-    bound = max(4 * (expected - exact).abs().max().item(), 1e-4 * exact.abs().max().item())
-    assert (torch.from_numpy(answers) - exact).abs().max() <= bound
-
-
-@traced
-def test_compiles_as_one_graph(name, changes):
-    torch.compiler.reset()
-    network = settled(name, **changes)
-    compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
-    x = images(name)
-    torch.testing.assert_close(compiled(x), network(x))
-
-
-ROWS = googlenet.TABLE_1
-WITH_AUXILIARY = {  # each design that can have auxiliary classifiers, in a short form that has them all
-    "googlenet": {"stem": (8, 8, 16), "stages": (ROWS[0][:1], ROWS[1][:4], ROWS[2][:1])},
-    "inception_v3": SHORTER["inception_v3"],
-}
-
-
 def test_every_design_with_auxiliary_classifiers_is_tried_with_them():
     assert {name for name in SMALLEST if hasattr(model_config(name), "aux")} == set(WITH_AUXILIARY)
 
@@ -438,16 +222,9 @@ def test_auxiliary_classifiers_keep_the_promises_too(name, changes):
     torch.stack(answers).square().mean().backward()
     assert [key for key, p in network.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
 
-    program = torch.export.export(network, (x,), dynamic_shapes=({0: torch.export.Dim("N", min=1)},))
-    torch.compiler.reset()
-    compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
     with torch.no_grad():
-        for others in (program.module()(x), compiled(x)):
-            assert type(others) is type(answers)
-            torch.testing.assert_close(others, answers)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert all(each.isfinite().all() for each in network(x))
-
         network.double()
         expected, alone = network(x.double()), network(x[:1].double())
         last = network.to(memory_format=torch.channels_last)(x.double().to(memory_format=torch.channels_last))

@@ -277,6 +277,22 @@ def test_gradients_and_averages_are_those_of_the_plain_mode(form, training):
     assert all(m.track_running_stats for m in efficient.modules() if isinstance(m, nn.BatchNorm2d))
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_second_backward_pass_through_the_same_graph(form):
+    """It computes the maps a third time, and enters the same contexts again."""
+    plain, efficient = pair(**form)
+    x = torch.randn(3, 3, 37, 45, dtype=torch.float64)
+    for network in (plain, efficient):
+        loss = network(x).square().mean()
+        loss.backward(retain_graph=True)
+        loss.backward()
+    for ours, wanted in zip(efficient.parameters(), plain.parameters(), strict=True):
+        assert wanted.grad.abs().sum() > 0
+        assert torch.equal(ours.grad, wanted.grad)
+    for name, value in plain.state_dict().items():
+        assert torch.equal(efficient.state_dict()[name], value), name
+
+
 def test_dropout_drops_the_same_in_both_modes():
     plain, efficient = pair(dropout=0.4)
     x = torch.randn(3, 3, 40, 40, dtype=torch.float64)

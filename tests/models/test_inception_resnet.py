@@ -16,6 +16,7 @@ from convatlas.data.picture_set import PictureSet
 from convatlas.errors import UsageError, WeightsError
 from convatlas.models import create_model, model_config
 from convatlas.models.classify.inception_resnet import V1, InceptionResNetBlock
+from convatlas.models.classify.se_inception_resnet_v2 import SEInceptionResNetV2
 from convatlas.weights.load import load_weights
 from convatlas.weights.recognise import looks_like
 
@@ -308,3 +309,16 @@ def test_impossible_configs_name_their_field(changes, message):
 def test_impossible_filters_name_their_field(field, value, message):
     with pytest.raises(UsageError, match=message):
         dataclasses.replace(V1, **{field: value})
+
+
+@pytest.mark.parametrize("form", ["v1", "v2", "public"])
+@pytest.mark.parametrize("width", [1.0, 0.3, 0.05])
+def test_the_se_network_refuses_a_reduction_by_its_narrowest_block(form, width):
+    config = model_config("se_inception_resnet_v2", form=form, filters=V1, width=width, depths=(1, 1, 1), reduction=1)
+    with torch.device("meta"):
+        network = SEInceptionResNetV2(config)
+    blocks = [module for module in network.modules() if isinstance(module, InceptionResNetBlock)]
+    assert config.narrowest == min(block.expand.conv.out_channels for block in blocks)
+    wrong = config.narrowest + 1
+    with pytest.raises(UsageError, match=rf"SEInceptionResNetV2Config\.reduction must be at most .*, not {wrong}"):
+        dataclasses.replace(config, reduction=wrong)

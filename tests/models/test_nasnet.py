@@ -1,5 +1,6 @@
 """NASNet-A against its paper, hand arithmetic, pytorchcv's and timm's networks with the same weights, and a twin."""
 
+import copy
 import math
 from collections.abc import Iterator
 
@@ -351,11 +352,20 @@ def test_progress_reaches_every_path_and_is_no_weight():
     network.train()
     assert torch.equal(network(x), network(x))  # nothing is dropped at the start
     network.set_progress(0.75)
-    assert {float(m.progress) for m in network.modules() if isinstance(m, ScheduledDropPath)} == {0.75}
+    twin = copy.deepcopy(network)  # as for the average of the weights: it has paths of its own
+    twin.set_progress(0.5)
+    for each, progress in ((network, 0.75), (twin, 0.5)):
+        assert {float(m.progress) for m in each.modules() if isinstance(m, ScheduledDropPath)} == {progress}
     assert not torch.equal(network(x), network(x))
     for progress in (-0.1, 1.1, float("nan")):
         with pytest.raises(UsageError, match="progress of training must be from 0 to 1"):
             network.set_progress(progress)
+
+
+def test_a_network_that_drops_nothing_has_no_schedule_to_move():
+    network = create_model("nasnet_cifar", **SMALL, survival=1.0)
+    network.set_progress(1.0)
+    assert not any(module.progress for module in network.modules() if isinstance(module, ScheduledDropPath))
 
 
 def test_training_moves_the_schedule(tmp_path, monkeypatch):

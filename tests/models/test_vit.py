@@ -15,10 +15,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from convatlas.arithmetic.macs import count_macs
 from convatlas.catalog import card, resolve
 from convatlas.data.picture_set import PictureSet
+from convatlas.engine.optimizer import make_optimizer
+from convatlas.engine.parts import parts
 from convatlas.errors import UsageError, WeightsError
+from convatlas.layers.positions import resize_positions
 from convatlas.models import create_model, model_config
-from convatlas.models.classify.vit import CONFIGS, SelfAttention, ViTConfig, resize_positions
+from convatlas.models.classify.vit import CONFIGS, SelfAttention, ViTConfig
 from convatlas.models.contract import capture
+from convatlas.recipes.recipe import Recipe
 from convatlas.weights import default_weights
 from convatlas.weights.load import load_backbone, load_weights
 from convatlas.weights.recognise import looks_like
@@ -33,6 +37,7 @@ FIGURES = {
     "vit_s_32": (22_878_952, 1_119_869_952, 23_040_000),
     "vit_b_16": (86_567_656, 16_848_500_736, 715_327_488),
     "vit_b_32": (88_224_232, 4_363_106_304, 46_080_000),
+    "vit_l_14": (304_203_752, 77_766_565_888, 3_246_440_448),
     "vit_l_16": (304_326_632, 59_647_172_608, 1_907_539_968),
     "vit_l_32": (306_535_400, 15_254_659_072, 122_880_000),
     "vit_h_14": (632_045_800, 161_884_375_040, 5_410_734_080),
@@ -170,6 +175,21 @@ def test_two_layers_of_each_answer_as_torchvisions(name):
         assert_equal(network(x), peer(x))
 
 
+@pytest.mark.every_variant
+def test_two_layers_of_l_14_answer_as_timms():
+    """torchvision has no such network, and nobody a classifier's weights for it."""
+    network = create_model("vit_l_14", layers=2, num_classes=7).double().eval()
+    peer = randomised(
+        timm.models.vision_transformer.VisionTransformer(
+            patch_size=14, embed_dim=1024, depth=2, num_heads=16, num_classes=7
+        )
+    )
+    assert load_weights(network, peer.state_dict(), source="timm").fresh == ()
+    x = torch.randn(1, 3, 224, 224, dtype=torch.float64)
+    with torch.no_grad():
+        assert_equal(network(x), peer(x))
+
+
 @pytest.mark.parametrize(("heads", "channels", "image_size"), [(4, 3, 32), (2, 1, 40), (1, 5, 8)])
 def test_answers_as_timms_does_with_the_same_weights(heads, channels, image_size):
     network = tiny(heads=heads, in_channels=channels, image_size=image_size).double().eval()
@@ -211,6 +231,7 @@ def test_the_aliases_of_other_libraries():
     assert resolve("vit_base_patch16_224") == resolve("deit_base_patch16_224") == "vit_b_16"
     assert resolve("vit_tiny_patch16_224") == "vit_ti_16"
     assert resolve("vit_huge_patch14_224") == "vit_h_14"
+    assert resolve("vit_large_patch14_224") == "vit_l_14"
 
 
 # --- Attention, tokens and features
@@ -262,6 +283,16 @@ def test_the_head_reads_the_class_token_alone():
         tokens = network.tokens(x)
         assert torch.equal(network.head(tokens), network(x))
         assert torch.equal(network.head(tokens[:, :1]), network(x))
+
+
+def test_the_patches_tokens_after_the_last_layer_have_no_part_in_the_logits():
+    network = randomised(tiny())
+    with capture(network, ["stages.0.0", "stages.0.1"]) as tokens:
+        logits = network(torch.randn(1, 3, 32, 32, dtype=torch.float64))
+    before, last = torch.autograd.grad(logits[0, 3], list(tokens.values()))
+    assert last[:, 0].any()
+    assert not last[:, 1:].any()
+    assert before[:, 1:].any()
 
 
 # --- Pictures of another size
@@ -340,6 +371,8 @@ def test_a_picture_of_another_size_is_refused_and_told_what_to_do():
         on_meta("vit_ti_16")(torch.zeros(1, 3, 384, 384, device="meta"))
     with pytest.raises(UsageError, match=r"224x224 images only, got 224x384$"):
         on_meta("vit_ti_16")(torch.zeros(1, 3, 224, 384, device="meta"))
+    with pytest.raises(UsageError, match=r"224x224 images only, got 250x250$"):  # no network has 250 / 16 patches
+        on_meta("vit_ti_16")(torch.zeros(1, 3, 250, 250, device="meta"))
 
 
 # --- Regularisation, initialisation and training
@@ -358,6 +391,18 @@ def test_ti_and_s_drop_branches_as_deit_and_the_paper_s_own_none():
     assert model_config("vit_s_16").dropout == model_config("vit_ti_16").dropout == 0
     assert not any(layer.stochastic_depth.drop for layer in on_meta("vit_b_16").stages[0])
     assert tiny(layers=1, survival=0.5).stages[0][0].stochastic_depth.drop == 0
+
+
+def test_class_token_positions_norms_and_biases_do_not_decay():
+    """big_vision decays what is called a kernel, DeiT and timm list the two among what does not decay."""
+    network = tiny()
+    optimizer = make_optimizer(network, parts(network), Recipe(lr=0.1, weight_decay=0.1))
+    decayed = {id(each) for group in optimizer.param_groups if group["weight_decay"] for each in group["params"]}
+    dense = {name for name, each in network.named_modules() if isinstance(each, nn.Linear | nn.Conv2d)}
+    assert {name for name, each in network.named_parameters() if id(each) in decayed} == {
+        f"{name}.weight" for name in dense
+    }
+    assert sum(len(group["params"]) for group in optimizer.param_groups) == len(list(network.parameters()))
 
 
 def test_a_new_network_answers_zero_and_its_weights_are_the_authors():

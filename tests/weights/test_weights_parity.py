@@ -49,7 +49,6 @@ def test_torchvision_weights_give_torchvisions_outputs(pair: Pair) -> None:
         quick={
             "mobilenetv1_100",
             "mobilenetv2_050",
-            "mobilenetv3_small_075",
             "mnasnet_small",
             "efficientnet_b0",
             "tf_efficientnet_lite0",

@@ -148,6 +148,7 @@ MODELS: dict[str, Entry] = {
     "vit_s_32": Entry("classify.vit", "ViT"),
     "vit_b_16": Entry("classify.vit", "ViT"),
     "vit_b_32": Entry("classify.vit", "ViT"),
+    "vit_l_14": Entry("classify.vit", "ViT"),
     "vit_l_16": Entry("classify.vit", "ViT"),
     "vit_l_32": Entry("classify.vit", "ViT"),
     "vit_h_14": Entry("classify.vit", "ViT"),

@@ -10,8 +10,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError, WeightsError
+from convatlas.layers.positions import resize_positions
 from convatlas.models import model_config
-from convatlas.models.classify.vit import resize_positions
 from convatlas.weights import FREE_FIELDS, weight_set
 from convatlas.weights.download import Progress
 from convatlas.weights.fetch import fetch_weights

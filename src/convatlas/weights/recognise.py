@@ -27,13 +27,13 @@ def looks_like(state: Mapping[str, Tensor]) -> tuple[str, Source] | None:
             continue
         with torch.device("meta"):
             network = create_model(model) if width is None else create_model(model, width=width)
-        for source in possible:
-            names = our_names(network, state, source)
-            left_out = auxiliary(network)
-            names = {theirs: ours for theirs, ours in names.items() if ours not in left_out}
-            if not _has_first(network, names):
-                foreign.add((family, source))
-            elif _same(state, network, names, as_convolutions(network, source)):
+        renamed = {source: our_names(network, state, source) for source in possible}
+        fitting = [source for source in possible if _has_first(network, renamed[source])]
+        foreign |= {(family, source) for source in possible if source not in fitting}
+        left_out = auxiliary(network) if fitting else frozenset()
+        for source in fitting:
+            names = {theirs: ours for theirs, ours in renamed[source].items() if ours not in left_out}
+            if _same(state, network, names, as_convolutions(network, source)):
                 return (model if width is None else f"{model} with width={width}"), source
     return None
 

@@ -13,9 +13,9 @@ Shapes: N images, C channels, H x W pixels, K classes; k is the growth rate. An 
 import contextlib
 import math
 from collections import OrderedDict
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from types import TracebackType
 
 import torch
 from torch import Tensor, nn
@@ -135,20 +135,31 @@ class DenseLayer(nn.Module):
         return y
 
     def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return contextlib.nullcontext(), without_statistics(self.norm1)
+        return contextlib.nullcontext(), WithoutStatistics(self.norm1)
 
 
-@contextlib.contextmanager
-def without_statistics(norm: nn.BatchNorm2d) -> Iterator[None]:
-    """Inside, copies take the place of the layer's running averages, so that the same batch does not count twice."""
-    averages = dict(norm.named_buffers())
-    for name, average in averages.items():
-        setattr(norm, name, average.clone())
-    try:
-        yield
-    finally:
+class WithoutStatistics(AbstractContextManager[None]):
+    """Inside, copies take the place of the layer's running averages, so that the same batch does not count twice.
+
+    It can be entered again: each backward pass through the same graph computes the maps once more.
+    """
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        self.norm = norm
+        self.averages: dict[str, Tensor] = {}
+
+    def __enter__(self) -> None:
+        self.averages = dict(self.norm.named_buffers())
+        self._put({name: average.clone() for name, average in self.averages.items()})
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._put(self.averages)
+
+    def _put(self, averages: dict[str, Tensor]) -> None:
         for name, average in averages.items():
-            setattr(norm, name, average)
+            setattr(self.norm, name, average)
 
 
 class DenseBlock(nn.ModuleList):

@@ -21,16 +21,9 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError
-from convatlas.models.classify.inception_v4 import (
-    COLUMN,
-    ROW,
-    SHORT_COLUMN,
-    SHORT_ROW,
-    Branches,
-    Kernel,
-    Modules,
-    out_channels,
-)
+from convatlas.layers.pooled_head import PooledHead
+from convatlas.models.classify.inception_v2 import COLUMN, ROW, Branches, Kernel, out_channels
+from convatlas.models.classify.inception_v4 import SHORT_COLUMN, SHORT_ROW, Modules
 from convatlas.models.contract import (
     FeatureInfo,
     check_at_least,
@@ -243,14 +236,7 @@ class InceptionResNet(nn.Module):
             FeatureInfo("stages.1", c16, 16),
             FeatureInfo("stages.2", c32, 32),
         )
-        self.head = nn.Sequential(
-            OrderedDict(
-                pool=nn.AdaptiveAvgPool2d(1),
-                flatten=nn.Flatten(),
-                dropout=nn.Dropout(config.dropout),
-                fc=nn.Linear(c32, config.num_classes),
-            )
-        )
+        self.head = PooledHead(c32, config.num_classes, dropout=config.dropout)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear) and not module.weight.is_meta:  # drawing nothing is slow there
                 nn.init.xavier_uniform_(module.weight)

@@ -15,9 +15,10 @@ import math
 from collections import OrderedDict
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
+from convatlas.layers.pooled_head import PooledHead
+from convatlas.models.classify.inception_v2 import COLUMN, ROW, Branches, ConvNorm, Kernel, out_channels
 from convatlas.models.contract import (
     FeatureInfo,
     check_at_least,
@@ -27,8 +28,6 @@ from convatlas.models.contract import (
     check_whole_numbers,
 )
 
-Kernel = int | tuple[int, int]
-ROW, COLUMN = (1, 7), (7, 1)  # the halves of a factorised 7x7 convolution
 SHORT_ROW, SHORT_COLUMN = (1, 3), (3, 1)
 
 
@@ -55,48 +54,6 @@ class InceptionV4Config:
 
 
 CONFIGS = {"inception_v4": InceptionV4Config()}
-
-
-class ConvNorm(nn.Sequential):
-    """Convolution, BatchNorm, ReLU: (N, C, H, W) -> (N, out_channels, H', W'), smaller only by `stride` or `valid`.
-
-    valid: no padding ("V"), as always where the stride is 2.
-    """
-
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel: Kernel, *, stride: int = 1, valid: bool = False
-    ) -> None:
-        super().__init__()
-        sides = (kernel, kernel) if isinstance(kernel, int) else kernel
-        padding = (0, 0) if valid or stride == 2 else (sides[0] // 2, sides[1] // 2)
-        self.conv = nn.Conv2d(in_channels, out_channels, sides, stride, padding, bias=False)
-        self.bn = nn.BatchNorm2d(out_channels, eps=1e-3)
-        self.relu = nn.ReLU()
-        self.out_channels = out_channels
-
-
-class Branches(nn.Module):
-    """Every branch sees the same input; their outputs lie side by side: (N, C, H, W) -> (N, out_channels, H', W')."""
-
-    def __init__(self, in_channels: int, **branches: nn.Module) -> None:
-        super().__init__()
-        for name, branch in branches.items():
-            self.add_module(name, branch)
-        self.out_channels = sum(
-            in_channels if isinstance(branch, nn.MaxPool2d) else out_channels(branch) for branch in branches.values()
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        return torch.cat([branch(x) for branch in self.children()], dim=1)
-
-
-def out_channels(layers: nn.Module) -> int:
-    """The channels that a convolution, a module, or a row of them gives."""
-    if isinstance(layers, ConvNorm | Branches):
-        return layers.out_channels
-    *_, last = layers.children()
-    return out_channels(last)
 
 
 class Modules:
@@ -232,14 +189,7 @@ class InceptionV4(nn.Module):
             FeatureInfo("stages.1", out_channels(six), 16),
             FeatureInfo("stages.2", out_channels(seven), 32),
         )
-        self.head = nn.Sequential(
-            OrderedDict(
-                pool=nn.AdaptiveAvgPool2d(1),
-                flatten=nn.Flatten(),
-                dropout=nn.Dropout(config.dropout),
-                fc=nn.Linear(out_channels(seven), config.num_classes),
-            )
-        )
+        self.head = PooledHead(out_channels(seven), config.num_classes, dropout=config.dropout)
         self._initialise()
 
     def _initialise(self) -> None:

@@ -16,9 +16,17 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError
+from convatlas.layers.conv_norm import ConvNorm
 from convatlas.layers.round_channels import round_channels
 from convatlas.layers.squeeze_excitation import SqueezeExcitation
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.contract import (
+    FeatureInfo,
+    check_at_least,
+    check_fraction,
+    check_images,
+    check_positive,
+    check_rows,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,13 +90,9 @@ class MnasNetConfig:
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "stem", "in_channels", "num_classes")
-        if not (isinstance(self.width, int | float) and 0 < self.width < math.inf):
-            raise UsageError(f"MnasNetConfig.width must be a number above 0, not {self.width!r}")
-        if not (isinstance(self.dropout, int | float) and 0 <= self.dropout < 1):
-            raise UsageError(f"MnasNetConfig.dropout must be at least 0 and below 1, not {self.dropout!r}")
-        stages: object = self.stages
-        if not (isinstance(stages, tuple) and stages and all(isinstance(row, Stage) for row in stages)):
-            raise UsageError(f"MnasNetConfig.stages must be one Stage or more, not {self.stages!r}")
+        check_positive(self, "width")
+        check_fraction(self, "dropout")
+        check_rows(self, "stages", Stage)
 
 
 CONFIGS = {
@@ -96,26 +100,6 @@ CONFIGS = {
     "mnasnet_b1": MnasNetConfig(stages=B1),
     "mnasnet_small": MnasNetConfig(stages=SMALL, stem=8, dropout=0.0),
 }
-
-
-class ConvNorm(nn.Sequential):
-    """Convolution, BatchNorm and, unless `linear`, ReLU: (N, C, H, W) -> (N, out_channels, H/stride, W/stride)."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel: int,
-        *,
-        stride: int = 1,
-        groups: int = 1,
-        linear: bool = False,
-    ) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
-        self.bn = nn.BatchNorm2d(out_channels)
-        if not linear:
-            self.relu = nn.ReLU()
 
 
 class MBConv(nn.Module):

@@ -11,13 +11,20 @@ BatchNorm's averages move by 0.1 a step, not 0.0003, which needs thousands of st
 Shapes: N images, C channels, H x W pixels, K classes. An odd size is rounded up when it is halved.
 """
 
-import math
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.layers.pooled_head import PooledHead
+from convatlas.models.contract import (
+    FeatureInfo,
+    check_at_least,
+    check_fraction,
+    check_images,
+    check_positive,
+    check_rows,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +62,9 @@ class MobileNetV1Config:
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "in_channels", "num_classes")
-        if not (isinstance(self.width, int | float) and 0 < self.width < math.inf):
-            raise UsageError(f"MobileNetV1Config.width must be a number above 0, not {self.width!r}")
-        if not (isinstance(self.dropout, int | float) and 0 <= self.dropout < 1):
-            raise UsageError(f"MobileNetV1Config.dropout must be at least 0 and below 1, not {self.dropout!r}")
-        stages: object = self.stages
-        if not (isinstance(stages, tuple) and stages and all(isinstance(row, Stage) for row in stages)):
-            raise UsageError(f"MobileNetV1Config.stages must be one Stage or more, not {self.stages!r}")
+        check_positive(self, "width")
+        check_fraction(self, "dropout")
+        check_rows(self, "stages", Stage)
 
 
 CONFIGS = {"mobilenet_v1": MobileNetV1Config()}
@@ -90,17 +93,6 @@ class DepthwiseSeparable(nn.Sequential):
         self.pointwise = ConvNorm(in_channels, out_channels, kernel=1)
 
 
-class Head(nn.Sequential):
-    """The last rows of Table 1: (N, channels, H/32, W/32) -> logits (N, K)."""
-
-    def __init__(self, channels: int, *, dropout: float, num_classes: int) -> None:
-        super().__init__()
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten()
-        self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(channels, num_classes)
-
-
 class MobileNetV1(nn.Module):
     """Images (N, C, H, W) of at least 32 x 32 -> logits (N, K).
 
@@ -126,7 +118,7 @@ class MobileNetV1(nn.Module):
             self.stages.append(blocks)
             scale *= row.stride
             self.feature_info += (FeatureInfo(f"stages.{index}", channels, scale),)
-        self.head = Head(channels, dropout=config.dropout, num_classes=config.num_classes)
+        self.head = PooledHead(channels, config.num_classes, dropout=config.dropout)
         self._initialise()
 
     def _initialise(self) -> None:

@@ -4,15 +4,14 @@ https://arxiv.org/abs/1905.02244 -- networks: Tables 1 and 2; block: Figure 4; l
 h-swish: Section 5.2; squeeze-and-excitation to a quarter of the expansion: Section 5.3; dropout: Section 6.1.
 From the authors' code (TensorFlow models, slim/nets/mobilenet), where the paper is silent: channels in multiples of 8;
 an expansion that a width scales keeps its ratio to the block's input; the hidden layer of the head keeps its units at
-every width; weights normal with deviation 0.09, cut at two deviations.
+every width; BatchNorm's epsilon of 1e-3; weights normal with deviation 0.09, cut at two deviations.
 Small's hidden layer has 1024 units, as in Table 2 and in public weights; the paper's first version had 1280.
-Deviations, to match public weights: strided convolutions pad all sides alike; timm's weights have BatchNorm's epsilon
-1e-5 (`norm_eps`). BatchNorm's averages move by 0.1 a step, not the paper's 0.01, which needs thousands of steps.
+Deviation, to match public weights: strided convolutions pad all sides alike.
+BatchNorm's averages move by 0.1 a step, not the paper's 0.01, which needs thousands of steps.
 Shapes: N images, C channels, H x W pixels, K classes. An odd size is rounded up when it is halved.
 """
 
 import itertools
-import math
 from dataclasses import dataclass
 
 import torch.nn.functional as F
@@ -20,7 +19,14 @@ from torch import Tensor, nn
 
 from convatlas.errors import UsageError
 from convatlas.layers.round_channels import round_channels
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.contract import (
+    FeatureInfo,
+    check_at_least,
+    check_fraction,
+    check_images,
+    check_positive,
+    check_rows,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,21 +89,14 @@ class MobileNetV3Config:
     hidden: int  # units of the dense layer before the classifier
     width: float = 1.0
     dropout: float = 0.2
-    norm_eps: float = 1e-3
     in_channels: int = 3
     num_classes: int = 1000
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "last", "hidden", "in_channels", "num_classes")
-        if not (isinstance(self.width, int | float) and 0 < self.width < math.inf):
-            raise UsageError(f"MobileNetV3Config.width must be a number above 0, not {self.width!r}")
-        if not (isinstance(self.dropout, int | float) and 0 <= self.dropout < 1):
-            raise UsageError(f"MobileNetV3Config.dropout must be at least 0 and below 1, not {self.dropout!r}")
-        if not (isinstance(self.norm_eps, float) and 0 < self.norm_eps < 1):
-            raise UsageError(f"MobileNetV3Config.norm_eps must be between 0 and 1, not {self.norm_eps!r}")
-        rows: object = self.rows
-        if not (isinstance(rows, tuple) and rows and all(isinstance(row, Row) for row in rows)):
-            raise UsageError(f"MobileNetV3Config.rows must be one Row or more, not {self.rows!r}")
+        check_positive(self, "width")
+        check_fraction(self, "dropout")
+        check_rows(self, "rows", Row)
 
 
 CONFIGS = {
@@ -115,14 +114,13 @@ class ConvNorm(nn.Sequential):
         out_channels: int,
         kernel: int,
         *,
-        norm_eps: float,
         stride: int = 1,
         groups: int = 1,
         activation: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
-        self.bn = nn.BatchNorm2d(out_channels, eps=norm_eps)
+        self.bn = nn.BatchNorm2d(out_channels, eps=1e-3)
         if activation is not None:
             self.activation = activation
 
@@ -150,18 +148,16 @@ class Bottleneck(nn.Module):
     (N, in_channels, H, W) -> (N, out_channels, H/stride, W/stride). hidden: channels between the narrow ends.
     """
 
-    def __init__(self, row: Row, in_channels: int, hidden: int, out_channels: int, *, norm_eps: float) -> None:
+    def __init__(self, row: Row, in_channels: int, hidden: int, out_channels: int) -> None:
         super().__init__()
-        activation = nn.Hardswish() if row.hs else nn.ReLU()
+        activation = nn.Hardswish if row.hs else nn.ReLU
         self.shortcut = row.stride == 1 and in_channels == out_channels
         self.expand: nn.Module = nn.Identity()
         if hidden != in_channels:
-            self.expand = ConvNorm(in_channels, hidden, kernel=1, norm_eps=norm_eps, activation=activation)
-        self.depthwise = ConvNorm(
-            hidden, hidden, row.kernel, stride=row.stride, groups=hidden, norm_eps=norm_eps, activation=activation
-        )
+            self.expand = ConvNorm(in_channels, hidden, kernel=1, activation=activation())
+        self.depthwise = ConvNorm(hidden, hidden, row.kernel, stride=row.stride, groups=hidden, activation=activation())
         self.se = SqueezeExcitation(hidden, round_channels(hidden / 4)) if row.se else nn.Identity()
-        self.project = ConvNorm(hidden, out_channels, kernel=1, norm_eps=norm_eps)
+        self.project = ConvNorm(hidden, out_channels, kernel=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
@@ -175,7 +171,7 @@ class Head(nn.Sequential):
     def __init__(self, config: MobileNetV3Config, in_channels: int) -> None:
         super().__init__()
         last = round_channels(config.last * config.width)
-        self.last = ConvNorm(in_channels, last, kernel=1, norm_eps=config.norm_eps, activation=nn.Hardswish())
+        self.last = ConvNorm(in_channels, last, kernel=1, activation=nn.Hardswish())
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten()
         self.hidden = nn.Linear(last, config.hidden)
@@ -197,9 +193,7 @@ class MobileNetV3(nn.Module):
         super().__init__()
         self.config = config
         channels = round_channels(16 * config.width)
-        self.stem = ConvNorm(
-            config.in_channels, channels, kernel=3, stride=2, norm_eps=config.norm_eps, activation=nn.Hardswish()
-        )
+        self.stem = ConvNorm(config.in_channels, channels, kernel=3, stride=2, activation=nn.Hardswish())
         self.stages = nn.ModuleList()
         self.feature_info: tuple[FeatureInfo, ...] = ()
         scale, unscaled = 2, 16
@@ -209,7 +203,7 @@ class MobileNetV3(nn.Module):
             for row in rows:
                 hidden = round_channels(channels * row.expand / unscaled)
                 out = round_channels(row.out * config.width)
-                blocks.append(Bottleneck(row, channels, hidden, out, norm_eps=config.norm_eps))
+                blocks.append(Bottleneck(row, channels, hidden, out))
                 channels, unscaled = out, row.out
                 scale *= row.stride
             self.stages.append(blocks)

@@ -8,6 +8,10 @@ the cell too, survival, the auxiliary classifier's layers, BatchNorm's epsilon, 
 normal with variance 2.6 / fan-out, cut at two deviations, where a depthwise filter has the fan-out of one channel.
 As there, the first cell takes the stem's output for the state that it lacks, as it is: only a real one is adjusted.
 Deviation: BatchNorm's averages move by 0.1 a step, for ImageNet not by 0.0003, which needs thousands of steps.
+As in TensorFlow, from which the public weights come, an average is of the pixels that are there. timm, which publishes
+them, counts padding as black pixels where it pools with stride 2: our answers differ from its by 2e-3 to 4e-3 of the
+largest (random weights, 331 pixels), and the score that it states was measured its way.
+SAME pads a side by whether it is odd: the network can be exported with a dynamic N, not with dynamic H and W.
 Shapes: N images, C channels, H x W pixels, K classes; F filters. An odd size is rounded up when it is halved.
 """
 
@@ -16,10 +20,10 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError
+from convatlas.models.classify.auxiliary import main_logits, weighted_losses
 from convatlas.models.classify.nasnet_cells import NormalCell, ReductionCell, ScheduledDropPath, State, States
 from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images
 
@@ -167,6 +171,10 @@ class NASNet(nn.Module):
             self.aux = AuxiliaryClassifier(
                 config.penultimate // 2, config.aux_side, eps=config.norm_eps, num_classes=config.num_classes
             )
+        # A plain list, so that no tensor has a second name.
+        self._drop_paths = [
+            module for module in self.modules() if isinstance(module, ScheduledDropPath) and module.drop > 0
+        ]
         initialise(self)
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -190,9 +198,8 @@ class NASNet(nn.Module):
         """Tell scheduled drop path how far training is, from 0 to 1. Until it is told, nothing is dropped."""
         if not 0 <= progress <= 1:
             raise UsageError(f"the progress of training must be from 0 to 1, not {progress!r}")
-        for module in self.modules():
-            if isinstance(module, ScheduledDropPath):
-                module.progress.fill_(progress)
+        for path in self._drop_paths:
+            path.progress.fill_(progress)
 
 
 def layout(config: NASNetConfig) -> list[list[tuple[bool, int]]]:
@@ -227,14 +234,9 @@ def losses(network: NASNet, output: Tensor | NASNetOutput, targets: Tensor) -> d
 
     targets (N, K), each row a distribution over the classes -> named losses, each (N,), to be added up.
     """
-    if isinstance(output, Tensor):
-        return {"cross_entropy": F.cross_entropy(output, targets, reduction="none")}
-    return {
-        "cross_entropy": F.cross_entropy(output.logits, targets, reduction="none"),
-        "aux": AUX_WEIGHT * F.cross_entropy(output.aux, targets, reduction="none"),
-    }
+    return weighted_losses(output, targets, {"aux": AUX_WEIGHT})
 
 
 def decode(output: Tensor | NASNetOutput) -> Tensor:
     """The classifier's logits (N, K): the auxiliary ones are for training."""
-    return output if isinstance(output, Tensor) else output.logits
+    return main_logits(output)

@@ -23,6 +23,7 @@ from convatlas.models.classify.inception_resnet import (
     InceptionResNetBlock,
     InceptionResNetConfig,
 )
+from convatlas.models.classify.inception_v4 import Modules
 from convatlas.models.classify.resnet import initialise
 from convatlas.models.contract import check_at_least
 
@@ -42,6 +43,17 @@ class SEInceptionResNetV2Config(InceptionResNetConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_at_least(self, 1, "reduction")
+        if self.reduction > self.narrowest:
+            raise UsageError(
+                f"SEInceptionResNetV2Config.reduction must be at most {self.narrowest}, the channels of the narrowest "
+                f"block, not {self.reduction}"
+            )
+
+    @property
+    def narrowest(self) -> int:
+        """The channels of the blocks at H/8; deeper ones have more."""
+        ends = {"v1": (256,), "v2": (192, 96, 96), "public": (96, 64, 96, 64)}[self.form]  # of the branches before them
+        return sum(map(Modules(self.width).wide, ends))
 
 
 CONFIGS = {"se_inception_resnet_v2": SEInceptionResNetV2Config()}
@@ -55,11 +67,6 @@ class SEInceptionResNetV2(InceptionResNet):
         for block in self.stages.modules():
             if isinstance(block, InceptionResNetBlock):
                 channels = block.expand.out_channels
-                if config.reduction > channels:
-                    raise UsageError(
-                        f"SEInceptionResNetV2Config.reduction must be at most {channels}, the channels of the "
-                        f"narrowest block, not {config.reduction}"
-                    )
                 se = SqueezeExcitation(channels, channels // config.reduction)
                 block.register_module("expand", nn.Sequential(OrderedDict(conv=block.expand, se=se)))
         initialise(self)

@@ -3,7 +3,7 @@
 https://arxiv.org/abs/1709.01507 -- squeeze: Equation 2; excitation: Equation 3; scale: Equation 4; SE-ResNet module:
 Figure 3; networks: Table 1; where else the SE block may stand: Figure 5.
 As the authors' released networks: a bottleneck strides in its first 1x1 convolution, the pooling of the stem rounds up
-and does not pad. (Other libraries stride in the 3x3 and pad: `stride_in_1x1=False`, `padded_pool=True`.)
+and does not pad. (Other libraries stride in the 3x3 and pad.)
 Deviation, as those: the excitation's dense layers have biases, which the journal version advises against in ResNets.
 Choices that the paper leaves open: of the two forms of its initialisation, He et al.'s, by fan-in; in a block whose
 shortcut projects, "identity" weighs the projected channels. `se_resnet34` is not among the paper's networks.
@@ -33,13 +33,11 @@ class SEResNetConfig:
 
     depths: tuple[int, ...]  # blocks in conv2_x, conv3_x, conv4_x, conv5_x
     block: Block  # ResNet's of two or of three layers, or ResNeXt's
-    stride_in_1x1: bool = True  # a "bottleneck" halves the picture in its first layer, not in its 3x3
     cardinality: int = 32  # the paths of an "aggregated" block
     bottleneck_width: int = 4  # the channels of a path in conv2_x; each later stage doubles them
     placement: Placement = "standard"  # Figure 5
     reduction: int = 16  # r: the excitation's first dense layer has C/r units
     width: int = 64  # channels of conv1; each stage after conv2_x doubles those of its blocks
-    padded_pool: bool = False
     in_channels: int = 3
     num_classes: int = 1000
 
@@ -108,7 +106,7 @@ def residual_layers(config: SEResNetConfig, in_channels: int, stage: int, stride
     if config.block == "basic":
         return basic(in_channels, width, stride)
     if config.block == "bottleneck":
-        return bottleneck(in_channels, width, stride, stride_in_1x1=config.stride_in_1x1)
+        return bottleneck(in_channels, width, stride, stride_in_1x1=True)
     path_width = config.bottleneck_width * 2**stage
     return aggregated(in_channels, path_width, 4 * width, stride, cardinality=config.cardinality)
 
@@ -123,7 +121,7 @@ class SEResNet(nn.Module):
             "conv": conv(config.in_channels, config.width, 7, stride=2),
             "bn": nn.BatchNorm2d(config.width),
             "relu": nn.ReLU(),
-            "pool": stem_pool(padded=config.padded_pool),
+            "pool": nn.MaxPool2d(3, stride=2, ceil_mode=True),
         }
         self.stem = nn.Sequential(OrderedDict(stem))  # conv1 and the pooling of conv2_x: (N, width, H/4, W/4)
         self.stages = nn.ModuleList()  # conv2_x ... conv5_x
@@ -159,8 +157,3 @@ class SEResNet(nn.Module):
         """Images (N, C, H, W) -> logits (N, K)."""
         logits: Tensor = self.head(self.features(x)[-1])
         return logits
-
-
-def stem_pool(*, padded: bool) -> nn.MaxPool2d:
-    """(N, C, H, W) -> (N, C, H/2, W/2): as the authors' framework pools, or `padded` on all sides as torchvision's."""
-    return nn.MaxPool2d(3, stride=2, padding=1) if padded else nn.MaxPool2d(3, stride=2, ceil_mode=True)

@@ -3,7 +3,7 @@
 https://arxiv.org/abs/1709.01507 -- the appendix says how it differs from ResNeXt-152 (64x4d) with SE blocks: half the
 channels in a block's first 1x1 convolution; three 3x3 convolutions in the place of the stem's 7x7; projections that
 halve the picture are 3x3; dropout of 0.2 before the dense layer. Widths are those of the authors' released network.
-As it, the pooling of the stem rounds up and does not pad (`padded_pool=True`: other libraries' form).
+As it, the pooling of the stem rounds up and does not pad.
 Choice that the paper leaves open: of the two forms of its initialisation, He et al.'s, by fan-in.
 Shapes: N images, C channels, H x W pixels, K classes. The stem's pooling rounds down, else an odd side is rounded up.
 """
@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError
+from convatlas.layers.pooled_head import PooledHead
 from convatlas.layers.squeeze_excitation import SqueezeExcitation
 from convatlas.models.classify.resnet import conv, initialise
-from convatlas.models.classify.se_resnet import SEResidualBlock, stem_pool
+from convatlas.models.classify.se_resnet import SEResidualBlock
 from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_whole_numbers
 
 
@@ -29,7 +30,6 @@ class SENet154Config:
     reduction: int = 16  # r: the excitation's first dense layer has C/r units
     width: int = 64  # channels of the first convolution; a block of conv2_x ends with four times as many
     dropout: float = 0.2
-    padded_pool: bool = False
     in_channels: int = 3
     num_classes: int = 1000
 
@@ -95,7 +95,7 @@ class SENet154(nn.Module):
             "conv3": conv(width, channels, 3),
             "bn3": nn.BatchNorm2d(channels),
             "relu3": nn.ReLU(),
-            "pool": stem_pool(padded=config.padded_pool),
+            "pool": nn.MaxPool2d(3, stride=2, ceil_mode=True),
         }
         self.stem = nn.Sequential(OrderedDict(stem))  # (N, 2 * width, H/4, W/4)
         self.stages = nn.ModuleList()  # conv2_x ... conv5_x
@@ -112,13 +112,7 @@ class SENet154(nn.Module):
                 channels = out_channels
             self.stages.append(blocks)
             self.feature_info += (FeatureInfo(f"conv{stage + 2}_x", channels, 4 * 2**stage),)
-        head: dict[str, nn.Module] = {
-            "pool": nn.AdaptiveAvgPool2d(1),
-            "flatten": nn.Flatten(),
-            "dropout": nn.Dropout(config.dropout),
-            "fc": nn.Linear(channels, config.num_classes),
-        }
-        self.head = nn.Sequential(OrderedDict(head))
+        self.head = PooledHead(channels, config.num_classes, dropout=config.dropout)
         initialise(self)
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:

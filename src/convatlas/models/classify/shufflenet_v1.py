@@ -12,7 +12,6 @@ Deviation: the classifier has a bias, which the authors' code lacks.
 Shapes: N images, C channels, H x W pixels, K classes. An odd size is rounded up when it is halved.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -20,8 +19,10 @@ from torch import Tensor, nn
 
 from convatlas.errors import UsageError
 from convatlas.layers.channel_shuffle import channel_shuffle
+from convatlas.layers.conv_norm import ConvNorm
 from convatlas.layers.round_channels import round_channels
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.classify.resnet import classifier
+from convatlas.models.contract import FeatureInfo, check_at_least, check_images, check_positive, check_whole_numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +44,8 @@ class ShuffleNetV1Config:
                 f"ShuffleNetV1Config.channels must be a multiple of four times groups, {4 * self.groups}, "
                 f"not {self.channels!r}"
             )
-        if not (isinstance(self.width, int | float) and 0 < self.width < math.inf):
-            raise UsageError(f"ShuffleNetV1Config.width must be a number above 0, not {self.width!r}")
-        depths: object = self.depths
-        if not (isinstance(depths, tuple) and depths and all(type(depth) is int and depth >= 1 for depth in depths)):
-            raise UsageError(f"ShuffleNetV1Config.depths must be whole numbers >= 1, not {self.depths!r}")
+        check_positive(self, "width")
+        check_whole_numbers(self, "depths")
 
 
 CONFIGS = {
@@ -57,26 +55,6 @@ CONFIGS = {
     "shufflenet_v1_g4": ShuffleNetV1Config(groups=4, channels=272),
     "shufflenet_v1_g8": ShuffleNetV1Config(groups=8, channels=384),
 }
-
-
-class ConvNorm(nn.Sequential):
-    """Convolution, BatchNorm and, unless `linear`, ReLU: (N, C, H, W) -> (N, out_channels, H/stride, W/stride)."""
-
-    def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        kernel: int,
-        *,
-        stride: int = 1,
-        groups: int = 1,
-        linear: bool = False,
-    ) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups, bias=False)
-        self.bn = nn.BatchNorm2d(out_channels)
-        if not linear:
-            self.relu = nn.ReLU()
 
 
 class Stem(nn.Sequential):
@@ -114,16 +92,6 @@ class ShuffleUnit(nn.Module):
         return activated
 
 
-class Head(nn.Sequential):
-    """GlobalPool and FC of Table 1: (N, channels, h, w) -> logits (N, K)."""
-
-    def __init__(self, channels: int, num_classes: int) -> None:
-        super().__init__()
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten()
-        self.fc = nn.Linear(channels, num_classes)
-
-
 class ShuffleNetV1(nn.Module):
     """Images (N, C, H, W) of at least 32 x 32 -> logits (N, K).
 
@@ -153,7 +121,7 @@ class ShuffleNetV1(nn.Module):
                 channels = out
             self.stages.append(units)
             self.feature_info += (FeatureInfo(f"stages.{index}", channels, 8 * 2**index),)
-        self.head = Head(channels, config.num_classes)
+        self.head = classifier(channels, config.num_classes)  # GlobalPool and FC
         initialise(self, self.stem, self.head)
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 
 from convatlas.errors import UsageError
 from convatlas.layers.channel_shuffle import channel_shuffle
-from convatlas.models.classify.shufflenet_v1 import ConvNorm, Stem, initialise
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.layers.conv_norm import ConvNorm
+from convatlas.models.classify.shufflenet_v1 import Stem, initialise
+from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +51,8 @@ class ShuffleNetV2Config:
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "stem", "last", "in_channels", "num_classes")
-        if not (isinstance(self.dropout, int | float) and 0 <= self.dropout < 1):
-            raise UsageError(f"ShuffleNetV2Config.dropout must be at least 0 and below 1, not {self.dropout!r}")
-        stages: object = self.stages
-        if not (isinstance(stages, tuple) and stages and all(isinstance(row, Stage) for row in stages)):
-            raise UsageError(f"ShuffleNetV2Config.stages must be one Stage or more, not {self.stages!r}")
+        check_fraction(self, "dropout")
+        check_rows(self, "stages", Stage)
 
 
 def table_5(*channels: int) -> tuple[Stage, ...]:

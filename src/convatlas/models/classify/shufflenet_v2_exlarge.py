@@ -14,8 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError
+from convatlas.layers.conv_norm import ConvNorm
+from convatlas.layers.pooled_head import PooledHead
 from convatlas.layers.squeeze_excitation import SqueezeExcitation
-from convatlas.models.classify.shufflenet_v1 import ConvNorm, initialise
+from convatlas.models.classify.shufflenet_v1 import initialise
 from convatlas.models.classify.shufflenet_v2_large import (
     AuxiliaryClassifier,
     ShuffleNetV2LargeOutput,
@@ -24,7 +26,14 @@ from convatlas.models.classify.shufflenet_v2_large import (
     decode,
     losses,
 )
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.contract import (
+    FeatureInfo,
+    check_at_least,
+    check_fraction,
+    check_images,
+    check_rows,
+    check_whole_numbers,
+)
 
 __all__ = ["CONFIGS", "ShuffleNetV2ExLarge", "ShuffleNetV2ExLargeConfig", "decode", "losses"]
 
@@ -48,14 +57,9 @@ class ShuffleNetV2ExLargeConfig:
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "groups", "in_channels", "num_classes")
-        stem: object = self.stem
-        if not (isinstance(stem, tuple) and len(stem) == 3 and all(type(each) is int and each >= 1 for each in stem)):
-            raise UsageError(f"ShuffleNetV2ExLargeConfig.stem must be three whole numbers >= 1, not {self.stem!r}")
-        if not (isinstance(self.dropout, int | float) and 0 <= self.dropout < 1):
-            raise UsageError(f"ShuffleNetV2ExLargeConfig.dropout must be at least 0 and below 1, not {self.dropout!r}")
-        stages: object = self.stages
-        if not (isinstance(stages, tuple) and stages and all(isinstance(row, Stage) for row in stages)):
-            raise UsageError(f"ShuffleNetV2ExLargeConfig.stages must be one Stage or more, not {self.stages!r}")
+        check_whole_numbers(self, "stem", count=3)
+        check_fraction(self, "dropout")
+        check_rows(self, "stages", Stage)
         if any(row.out % self.groups or row.out % 8 for row in self.stages):
             raise UsageError(
                 f"ShuffleNetV2ExLargeConfig.stages must have multiples of groups, {self.groups}, and of 8 as channels"
@@ -126,17 +130,6 @@ class EntryUnit(nn.Module):
         return torch.cat([self.shortcut(x), self.branch(x)], dim=1)
 
 
-class Head(nn.Sequential):
-    """Pooling and the classifier: (N, channels, h, w) -> logits (N, K)."""
-
-    def __init__(self, channels: int, *, dropout: float, num_classes: int) -> None:
-        super().__init__()
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten()
-        self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(channels, num_classes)
-
-
 class ShuffleNetV2ExLarge(nn.Module):
     """Images (N, C, H, W) of at least 32 x 32 -> logits (N, K), or with `aux` four of them.
 
@@ -161,7 +154,7 @@ class ShuffleNetV2ExLarge(nn.Module):
             channels = row.out
             scale *= row.stride
             self.feature_info += (FeatureInfo(f"stages.{index}", channels, scale),)
-        self.head = Head(channels, dropout=config.dropout, num_classes=config.num_classes)
+        self.head = PooledHead(channels, config.num_classes, dropout=config.dropout)
         if config.aux:
             self.aux1, self.aux2, self.aux3 = (
                 AuxiliaryClassifier(row.out, width, config.num_classes)

@@ -14,15 +14,23 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError
+from convatlas.layers.conv_norm import ConvNorm
 from convatlas.layers.squeeze_excitation import SqueezeExcitation
-from convatlas.models.classify.shufflenet_v1 import ConvNorm, initialise
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.classify.auxiliary import main_logits, weighted_losses
+from convatlas.models.classify.shufflenet_v1 import initialise
+from convatlas.models.contract import (
+    FeatureInfo,
+    check_at_least,
+    check_fraction,
+    check_images,
+    check_rows,
+    check_whole_numbers,
+)
 
-AUX_WEIGHTS = (0.3, 0.5, 0.7)  # of the auxiliary classifiers after the first, second and third stage
+AUX_WEIGHTS = {"aux1": 0.3, "aux2": 0.5, "aux3": 0.7}  # of the classifiers after the first, second and third stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +66,11 @@ class ShuffleNetV2LargeConfig:
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "groups", "last", "in_channels", "num_classes")
-        stem: object = self.stem
-        if not (isinstance(stem, tuple) and len(stem) == 3 and all(type(each) is int and each >= 1 for each in stem)):
-            raise UsageError(f"ShuffleNetV2LargeConfig.stem must be three whole numbers >= 1, not {self.stem!r}")
+        check_whole_numbers(self, "stem", count=3)
         if self.stem[-1] % 2:
             raise UsageError(f"ShuffleNetV2LargeConfig.stem must end in an even number, not {self.stem!r}")
-        if not (isinstance(self.dropout, int | float) and 0 <= self.dropout < 1):
-            raise UsageError(f"ShuffleNetV2LargeConfig.dropout must be at least 0 and below 1, not {self.dropout!r}")
-        stages: object = self.stages
-        if not (isinstance(stages, tuple) and stages and all(isinstance(row, Stage) for row in stages)):
-            raise UsageError(f"ShuffleNetV2LargeConfig.stages must be one Stage or more, not {self.stages!r}")
+        check_fraction(self, "dropout")
+        check_rows(self, "stages", Stage)
         if any(row.out % (2 * self.groups) for row in self.stages):
             raise UsageError(
                 f"ShuffleNetV2LargeConfig.stages must have multiples of twice groups, {2 * self.groups}, as channels"
@@ -238,13 +241,9 @@ def losses(network: nn.Module, output: Tensor | ShuffleNetV2LargeOutput, targets
 
     targets (N, K), each row a distribution over the classes -> named losses, each (N,), to be added up.
     """
-    if isinstance(output, Tensor):
-        return {"cross_entropy": F.cross_entropy(output, targets, reduction="none")}
-    terms = {"cross_entropy": F.cross_entropy(output.logits, targets, reduction="none")}
-    sides = zip(("aux1", "aux2", "aux3"), AUX_WEIGHTS, output[1:], strict=True)
-    return terms | {name: weight * F.cross_entropy(side, targets, reduction="none") for name, weight, side in sides}
+    return weighted_losses(output, targets, AUX_WEIGHTS)
 
 
 def decode(output: Tensor | ShuffleNetV2LargeOutput) -> Tensor:
     """The classifier's logits (N, K): the auxiliary ones serve training alone."""
-    return output if isinstance(output, Tensor) else output.logits
+    return main_logits(output)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from convatlas.errors import UsageError
 from convatlas.models.classify.shufflenet_v1 import initialise
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_rows
 
 
 class Kind(enum.Enum):
@@ -45,9 +45,7 @@ class Stage:
         check_at_least(self, 2, "out")
         if self.out % 4:
             raise UsageError(f"Stage.out must be a multiple of 4, to be split, not {self.out!r}")
-        units: object = self.units
-        if not (isinstance(units, tuple) and units and all(isinstance(kind, Kind) for kind in units)):
-            raise UsageError(f"Stage.units must be one Kind or more, not {self.units!r}")
+        check_rows(self, "units", Kind)
         if self.units[0] is Kind.XCEPTION:
             raise UsageError("Stage.units must not begin with Kind.XCEPTION, which keeps the size of its maps")
 
@@ -78,11 +76,8 @@ class ShuffleNetV2PlusConfig:
     def __post_init__(self) -> None:
         check_at_least(self, 1, "stem", "in_channels", "num_classes")
         check_at_least(self, 4, "last")
-        if not (isinstance(self.dropout, int | float) and 0 <= self.dropout < 1):
-            raise UsageError(f"ShuffleNetV2PlusConfig.dropout must be at least 0 and below 1, not {self.dropout!r}")
-        rows: object = self.stages
-        if not (isinstance(rows, tuple) and rows and all(isinstance(row, Stage) for row in rows)):
-            raise UsageError(f"ShuffleNetV2PlusConfig.stages must be one Stage or more, not {self.stages!r}")
+        check_fraction(self, "dropout")
+        check_rows(self, "stages", Stage)
         channels = [self.stem, *(row.out for row in self.stages)]
         if any(before >= after for before, after in itertools.pairwise(channels)):
             raise UsageError(f"ShuffleNetV2PlusConfig.stages must each add channels: stem and stages have {channels}")

@@ -2,12 +2,15 @@
 
 https://arxiv.org/abs/2010.11929 -- network: Equations 1 to 4, Figure 1; attention: Appendix A, Equations 5 to 8;
 variants: Table 1 (Ti and S: DeiT, Touvron et al., https://arxiv.org/abs/2012.12877, Table 1; S/32: Steiner et al.,
-https://arxiv.org/abs/2106.10270); pictures of another size: Section 3.2. The head is the single layer of fine-tuning,
+https://arxiv.org/abs/2106.10270; L/14: the size of CLIP's largest, Radford et al., https://arxiv.org/abs/2103.00020,
+whose other details it has not); pictures of another size: Section 3.2. The head is the single layer of fine-tuning,
 which starts at zero (Section 3.2); for pre-training the paper has a hidden layer before it.
 From the authors' code (google-research/vision_transformer): LayerNorm's epsilon of 1e-6 and the initialisation.
 Dropout follows every dense layer but the projections to queries, keys and values, and the position embeddings
 (Appendix B.1): 0.1 on ImageNet (Table 3). Ti and S have stochastic depth instead, as DeiT trains them: 0.1 at the last
 layer, 0 at the first.
+Weight decay: the paper does not say of what. As in the authors' code (google-research/big_vision) and DeiT's it is for
+the weights of the dense layers and the patches' projection, not for the class token and the position embeddings.
 Deviation, to match public weights: GELU is exact; the authors' code approximates it by tanh.
 Shapes: N images, C channels, H = W = image_size pixels, K classes; patches of P x P pixels; T = 1 + (H/P)^2 tokens of D
 values.
@@ -66,22 +69,11 @@ CONFIGS = {
     "vit_s_32": ViTConfig(patch_size=32, layers=12, hidden_size=384, mlp_size=1536, heads=6, dropout=0.0, survival=0.9),
     "vit_b_16": ViTConfig(patch_size=16, layers=12, hidden_size=768, mlp_size=3072, heads=12),
     "vit_b_32": ViTConfig(patch_size=32, layers=12, hidden_size=768, mlp_size=3072, heads=12),
+    "vit_l_14": ViTConfig(patch_size=14, layers=24, hidden_size=1024, mlp_size=4096, heads=16),
     "vit_l_16": ViTConfig(patch_size=16, layers=24, hidden_size=1024, mlp_size=4096, heads=16),
     "vit_l_32": ViTConfig(patch_size=32, layers=24, hidden_size=1024, mlp_size=4096, heads=16),
     "vit_h_14": ViTConfig(patch_size=14, layers=32, hidden_size=1280, mlp_size=5120, heads=16),
 }
-
-
-def resize_positions(positions: Tensor, grid: int) -> Tensor:
-    """The position embeddings (1, 1 + g^2, D) of g x g patches for grid x grid: (1, 1 + grid^2, D). Section 3.2.
-
-    "2D interpolation of the pre-trained position embeddings, according to their location in the original image"; as in
-    the authors' code it is bilinear and keeps the corners. The class token's embedding, the first, stays.
-    """
-    before = math.isqrt(positions.shape[1] - 1)
-    maps = positions[:, 1:].transpose(1, 2).reshape(1, -1, before, before)
-    maps = F.interpolate(maps, size=(grid, grid), mode="bilinear", align_corners=True)
-    return torch.cat([positions[:, :1], maps.flatten(2).transpose(1, 2)], dim=1)
 
 
 class PatchEmbedding(nn.Module):
@@ -174,6 +166,8 @@ class ViT(nn.Module):
 
     The feature is the map of the patches' tokens after the last layer: (N, D, H/P, W/P). The class token, which alone
     the head reads, is no part of it. `capture(network, ["stages.0.5"])` gives all tokens (N, T, D) of the sixth layer.
+    After the last layer no patch's token has a part in the logits any more: their gradient there is zero, and a class
+    activation map of this feature blank.
     """
 
     def __init__(self, config: ViTConfig) -> None:
@@ -217,7 +211,8 @@ class ViT(nn.Module):
         check_images(x, network="ViT", channels=self.config.in_channels, smallest=1)
         height, width = x.shape[2:]
         if (height, width) != (side, side):
-            hint = f": create it with image_size={height}" if height == width else ""
+            possible = height == width and height % self.config.patch_size == 0
+            hint = f": create it with image_size={height}" if possible else ""
             raise UsageError(f"this ViT works on {side}x{side} images only, got {height}x{width}{hint}")
         x = self.stem(x)
         for stage in self.stages:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from convatlas.layers.pooled_head import PooledHead
 from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_whole_numbers
 
 
@@ -132,14 +133,7 @@ class Xception(nn.Module):
             FeatureInfo("stages.2", c, 16),
             FeatureInfo("stages.3", widest, 32),
         )
-        self.head = nn.Sequential(
-            OrderedDict(
-                pool=nn.AdaptiveAvgPool2d(1),
-                flatten=nn.Flatten(),
-                dropout=nn.Dropout(config.dropout),
-                fc=nn.Linear(widest, config.num_classes),
-            )
-        )
+        self.head = PooledHead(widest, config.num_classes, dropout=config.dropout)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear) and not module.weight.is_meta:  # drawing nothing is slow there
                 nn.init.xavier_uniform_(module.weight)

@@ -68,7 +68,6 @@ NAMES: dict[Source, dict[type[nn.Module], Callable[..., dict[str, str]]]] = {
         NASNet: timm.nasnet,
         MobileNetV1: timm.mobilenet_v1,
         MobileNetV2: timm.inverted_residuals,
-        MobileNetV3: timm.mobilenet_v3,
         MnasNet: timm.inverted_residuals,
         EfficientNet: timm.inverted_residuals,
         EfficientNetLite: timm.inverted_residuals,
@@ -83,7 +82,7 @@ NAMES: dict[Source, dict[type[nn.Module], Callable[..., dict[str, str]]]] = {
 
 # Dense layers of ours that another library has as convolutions, and the side of their kernels.
 _AS_CONVOLUTIONS: dict[Source, dict[type[nn.Module], dict[str, int]]] = {
-    "timm": {MobileNetV3: {"head.hidden.weight": 1}, VGG: {"head.fc6.weight": 7, "head.fc7.weight": 1}},
+    "timm": {VGG: {"head.fc6.weight": 7, "head.fc7.weight": 1}},
 }
 
 

@@ -8,11 +8,11 @@ from convatlas.models.classify.efficientnet import EfficientNet
 from convatlas.models.classify.efficientnet_lite import EfficientNetLite
 from convatlas.models.classify.efficientnet_v2 import EfficientNetV2, FusedMBConv
 from convatlas.models.classify.inception_resnet import InceptionResNet, InceptionResNetBlock
-from convatlas.models.classify.inception_v4 import Branches, ConvNorm, InceptionV4
+from convatlas.models.classify.inception_v2 import Branches, ConvNorm
+from convatlas.models.classify.inception_v4 import InceptionV4
 from convatlas.models.classify.mnasnet import MnasNet
 from convatlas.models.classify.mobilenet_v1 import MobileNetV1
 from convatlas.models.classify.mobilenet_v2 import MobileNetV2
-from convatlas.models.classify.mobilenet_v3 import MobileNetV3
 from convatlas.models.classify.nasnet import NASNet
 from convatlas.models.classify.nasnet_cells import Cell, ReductionCell
 from convatlas.models.classify.se_resnet import SEResNet
@@ -30,25 +30,22 @@ def vgg(network: VGG) -> dict[str, str]:
 
 
 def se_resnet(network: SEResNet) -> dict[str, str]:
-    """torchvision's names and `layer1.0.se.fc1`; or, in the files of the authors' weights, `layer1.0.se_module.fc1`."""
+    """The blocks have torchvision's names and `se_module`, as in the files of the authors' weights."""
     return _squeeze_and_excitation(network) | {"layer0.conv1": "stem.conv", "layer0.bn1": "stem.bn"}
 
 
 def senet154(network: SENet154) -> dict[str, str]:
-    """As SE-ResNet; the stem's layers, ReLUs too, are counted through up to `bn1`, in the other files one by one."""
-    ours = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3")
-    counted = ("conv1.0", "conv1.1", "conv1.3", "conv1.4", "conv1.6", "bn1")
-    names = _squeeze_and_excitation(network) | {f"layer0.{layer}": f"stem.{layer}" for layer in ours}
-    return names | {theirs: f"stem.{layer}" for theirs, layer in zip(counted, ours, strict=True)}
+    """As SE-ResNet; the stem has our names."""
+    layers = ("conv1", "bn1", "conv2", "bn2", "conv3", "bn3")
+    return _squeeze_and_excitation(network) | {f"layer0.{layer}": f"stem.{layer}" for layer in layers}
 
 
 def _squeeze_and_excitation(network: SEResNet | SENet154) -> dict[str, str]:
-    names = resnet(network) | {"last_linear": "head.fc"}
+    names = {theirs: ours for theirs, ours in resnet(network).items() if theirs.startswith("layer")}
     for stage, index, _ in blocks(network.stages):
-        for theirs in ("se", "se_module"):
-            names[f"layer{stage + 1}.{index}.{theirs}.fc1"] = f"stages.{stage}.{index}.se.squeeze"
-            names[f"layer{stage + 1}.{index}.{theirs}.fc2"] = f"stages.{stage}.{index}.se.excite"
-    return names
+        theirs, ours = f"layer{stage + 1}.{index}.se_module", f"stages.{stage}.{index}.se"
+        names |= {f"{theirs}.fc1": f"{ours}.squeeze", f"{theirs}.fc2": f"{ours}.excite"}
+    return names | {"last_linear": "head.fc"}
 
 
 def mobilenet_v1(network: MobileNetV1) -> dict[str, str]:
@@ -59,16 +56,6 @@ def mobilenet_v1(network: MobileNetV1) -> dict[str, str]:
             names[f"blocks.{stage}.{index}.{conv}"] = f"stages.{stage}.{index}.{part}.conv"
             names[f"blocks.{stage}.{index}.bn{number}"] = f"stages.{stage}.{index}.{part}.bn"
     return names
-
-
-def mobilenet_v3(network: MobileNetV3) -> dict[str, str]:
-    """The last convolution is one more block, and the hidden dense layer is `conv_head`, a convolution."""
-    last = f"blocks.{len(network.stages)}.0"
-    return inverted_residuals(network) | {
-        f"{last}.conv": "head.last.conv",
-        f"{last}.bn1": "head.last.bn",
-        "conv_head": "head.hidden",
-    }
 
 
 def nasnet(network: NASNet) -> dict[str, str]:
@@ -95,9 +82,7 @@ def nasnet(network: NASNet) -> dict[str, str]:
     return names
 
 
-def inverted_residuals(
-    network: MobileNetV2 | MobileNetV3 | MnasNet | EfficientNet | EfficientNetLite,
-) -> dict[str, str]:
+def inverted_residuals(network: MobileNetV2 | MnasNet | EfficientNet | EfficientNetLite) -> dict[str, str]:
     """The normalisations of a block are counted from its first convolution on, which is not always the expansion."""
     names = {
         "conv_stem": "stem.conv",
