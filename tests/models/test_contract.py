@@ -308,8 +308,12 @@ def test_torch_export_and_onnx_agree_for_any_batch(name, changes):
     torch.onnx.export(program, dynamo=True, verbose=False).save(graph)
     session = onnxruntime.InferenceSession(graph.getvalue(), providers=["CPUExecutionProvider"])
     (answers,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-    # Another library adds up in another order, as the exporter's own bound allows.
-    torch.testing.assert_close(torch.from_numpy(answers), expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
+    # Another library adds up in another order: it may be about as far from what float64 gives as torch's float32 is,
+    # which a hundred layers of random weights bring to 7e-4 of the largest output, or the exporter's own bound.
+    with torch.no_grad():
+        exact = network.double()(x.double())
+    bound = max(4 * (expected - exact).abs().max().item(), 1e-4 * exact.abs().max().item())
+    assert (torch.from_numpy(answers) - exact).abs().max() <= bound
 
 
 @traced
