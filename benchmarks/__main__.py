@@ -1,37 +1,54 @@
-"""`python -m benchmarks [NAME …] [--json]`: run the measurements and write their results beside them."""
+"""`python -m benchmarks [NAME …] [--json]`: run the measurements and write their results beside them.
+
+`python -m benchmarks families --data FOLDER` measures on the IDX files of a folder and writes nothing.
+"""
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import cold_start, construct, digits, photographs, transfer
+from benchmarks import cold_start, construct, digits, families, parity, photographs, transfer, zoo
 from benchmarks.machine import machine
+from convatlas.errors import ConvatlasError
 
 RESULTS = Path(__file__).parent / "results"
 MEASUREMENTS = {
     "digits": digits,
     "photographs": photographs,
     "transfer": transfer,
+    "families": families,
+    "parity": parity,
+    "zoo": zoo,
     "construct": construct,
     "cold_start": cold_start,
 }
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"which: {', '.join(MEASUREMENTS)}; all when none is named")
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
-    arguments = parser.parse_args()
+    parser.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="families only: IDX files, such as Fashion-MNIST's, for the digits"
+    )
+    arguments = parser.parse_args(words)
     unknown = set(arguments.names) - set(MEASUREMENTS)
     if unknown:
         parser.error(f"no measurement is called {', '.join(sorted(unknown))}; there is {', '.join(MEASUREMENTS)}")
+    if arguments.data is not None and arguments.names != ["families"]:
+        parser.error("--data is for families alone: python -m benchmarks families --data FOLDER")
     results = {}
     for name in arguments.names or MEASUREMENTS:
-        measured = MEASUREMENTS[name].measure()
+        try:
+            measured = families.measure(arguments.data) if arguments.data else MEASUREMENTS[name].measure()
+        except ConvatlasError as error:
+            parser.exit(error.exit_code, f"{name}: {error}\n")
         results[name] = {**measured, "machine": machine()}
-        RESULTS.mkdir(exist_ok=True)
-        text = json.dumps(results[name], indent=2, ensure_ascii=False) + "\n"
-        (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
+        if arguments.data is None:  # what is committed is of the digits
+            RESULTS.mkdir(exist_ok=True)
+            text = json.dumps(results[name], indent=2, ensure_ascii=False) + "\n"
+            (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
         if not arguments.json:
             for line in MEASUREMENTS[name].lines(measured):
                 print(line, flush=True)

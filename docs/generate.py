@@ -1,4 +1,4 @@
-"""Writes docs/cli.md, docs/models.md and the README's tables from the code: python docs/generate.py.
+"""Writes the pages cli, models, families, parity and zoo of docs/, and the README's tables: python docs/generate.py.
 
 `--check` writes nothing and exits 1 when something on disk differs from what the code says.
 """
@@ -19,6 +19,7 @@ from convatlas.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the benchmarks are beside the package, not in it
+from benchmarks import families, parity, zoo  # noqa: E402
 from benchmarks.__main__ import MEASUREMENTS  # noqa: E402
 
 NOTICE = "<!-- Written by docs/generate.py from the code (`make docs`): edit the code instead. -->\n"
@@ -83,6 +84,115 @@ def families_table(cards: tuple[Card, ...]) -> str:
     return "\n".join(rows) + "\n"
 
 
+def families_page() -> str:
+    """docs/families.md: what `python -m benchmarks families` measured, one row a network."""
+    result = json.loads((RESULTS / "families.json").read_text(encoding="utf-8"))
+    recipe = result["recipe"]
+    family = {card.name: card.family for card in list_cards()}
+    rows = [
+        "| Family | Network | Pictures | Parameters | MACs | Accuracy | A step | Memory |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in result["networks"]:
+        cells = [
+            family[row["model"]],
+            f"[`{row['model']}`](models.md#{_anchor(row['model'])}){families.told_changes(row)}",
+            f"{row['side']}x{row['side']}",
+            _short(row["parameters"]),
+            _short(row["macs"]),
+            f"{row['accuracy']:.1%}",
+            f"{row['step_seconds'] * 1000:,.0f} ms",
+            families.told_memory(row),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(
+        [
+            f"{NOTICE}\n# One member of each family, trained alike\n",
+            f"{inspect.cleandoc(families.__doc__ or '').partition(chr(10) * 2)[2]}\n",
+            f"Here: {result['steps']} steps of {recipe['batch_size']} {result['data']} scaled to the size given, "
+            f"{recipe['optimizer']}, {recipe['schedule']} schedule from a rate of {recipe['lr']:g}. Accuracy is "
+            f"that on {result['held_out']:,} others. Where a family's smallest network is too heavy for that, what "
+            "was changed in its config stands beside its name. A step is the median of all but the first few. Memory "
+            "is what the process held at most while it trained, beyond Python, torch and the pictures.\n",
+            *rows,
+            f"\nOn {_machine(result['machine'])}: `python -m benchmarks families`. The same on Fashion-MNIST, or other "
+            "IDX files of ten classes: `python -m benchmarks families --data FOLDER`.\n",
+        ]
+    )
+
+
+def parity_page() -> str:
+    """docs/parity.md: what `python -m benchmarks parity` found, one row a network and peer; then those without."""
+    result = json.loads((RESULTS / "parity.json").read_text(encoding="utf-8"))
+    rows = [
+        "| Network | Peer | Picture | Parameters | MACs | Outputs differ by | Unlike |",
+        "| --- | --- | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for row in result["rows"]:
+        cells = [
+            f"[`{row['model']}`](models.md#{_anchor(row['model'])}){parity.told_network(row).removeprefix(row['model'])}",
+            row["library"] if row["peer"] == row["model"] else f"{row['library']}, `{row['peer']}`",
+            "x".join(map(str, row["input"])),
+            parity.told_count(row, "parameters"),
+            parity.told_count(row, "macs"),
+            parity.told_difference(row),
+            _cell(row["why"]),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    alone = [
+        f"- [`{name}`](models.md#{_anchor(name)}): by hand in [{file}](../{file})"
+        for name, file in result["without_peer"].items()
+    ]
+    versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
+    return "\n".join(
+        [
+            f"{NOTICE}\n# Ours against the peers\n",
+            f"{inspect.cleandoc(parity.__doc__ or '')}\n",
+            "One number where both have the same; else the peer's stands beside ours. Outputs differ by so many parts "
+            f"of the largest output. In all, {parity.lines(result)[0].removesuffix(':')}.\n",
+            *rows,
+            "\n## Without a peer\n",
+            "The three libraries do not have these; the tests named count them by hand from the paper.\n",
+            *alone,
+            f"\nOn torch {result['machine']['torch']}, {versions}: `python -m benchmarks parity`.\n",
+        ]
+    )
+
+
+def zoo_page() -> str:
+    """docs/zoo.md: every network, with what `python -m benchmarks zoo` measured of it, where it did."""
+    file = RESULTS / "zoo.json"
+    result = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"networks": []}
+    measured = {row["model"]: row for row in result["networks"]}
+    rows = [
+        "| Year | Family | Network | Parameters | MACs | Picture | One picture | Published | On what, how, by whom |",
+        "| ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for card in zoo.by_year(list_cards()):
+        row = {**measured.get(card.name, {}), **zoo.facts(card)}
+        cells = [
+            str(card.year),
+            card.family,
+            f"[`{card.name}`](models.md#{_anchor(card.name)})",
+            f"{card.params:,}",
+            f"{card.macs:,}",
+            zoo.told_input(row),
+            zoo.told_latency(row),
+            zoo.told_accuracy(row),
+            _cell(zoo.told_source(row)),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    where = f"With {result['threads']} threads on {_machine(result['machine'])}" if measured else "Not measured yet"
+    return "\n".join(
+        [
+            f"{NOTICE}\n# The whole zoo\n",
+            f"{inspect.cleandoc(zoo.__doc__ or '')}\n",
+            *rows,
+            f"\n{where}: `python -m benchmarks zoo`.\n",
+        ]
+    )
+
+
 def readme(text: str) -> str:
     """The README with its generated parts put anew, each between its two markers."""
     for name, part in {"models": families_table(list_cards()), "measured": measured_table()}.items():
@@ -99,11 +209,19 @@ def measured_table() -> str:
     rows = ["| Measured | With |", "| --- | --- |"]
     machines = set()
     for name, measurement in MEASUREMENTS.items():
+        if measurement in (families, parity, zoo):  # a page of its own
+            continue
         result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        machine = result.pop("machine")
-        machines.add(f"{machine['cores']} cores of {machine['processor']}, torch {machine['torch']}")
+        machines.add(_machine(result.pop("machine")))
         rows += [f"| {_cell(line)} | `python -m benchmarks {name}` |" for line in measurement.lines(result)]
-    return "\n".join([*rows, "", f"On {'; '.join(sorted(machines))}. Times differ from machine to machine.", ""])
+    words = [
+        f"On {'; '.join(sorted(machines))}. Times differ from machine to machine.",
+        "",
+        "[One member of each family, trained alike](docs/families.md): accuracy, time and memory of equal steps.",
+        "[Ours against the peers](docs/parity.md): parameters, MACs and outputs beside those of other libraries.",
+        "[The whole zoo](docs/zoo.md): year, size, published accuracy and the time of one picture, network by network.",
+    ]
+    return "\n".join([*rows, "", *words, ""])
 
 
 def _verbs(group: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -171,6 +289,10 @@ def _short(count: int) -> str:
     return f"{count / 1e6:.1f} M" if count >= 100_000 else f"{count / 1e3:.0f} k"
 
 
+def _machine(machine: dict[str, Any]) -> str:
+    return f"{machine['cores']} cores of {machine['processor']}, torch {machine['torch']}"
+
+
 def _anchor(title: str) -> str:
     return title.lower().replace(" ", "-")
 
@@ -184,6 +306,9 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "docs" / "cli.md": cli_page(),
         ROOT / "docs" / "models.md": models_page(),
+        ROOT / "docs" / "families.md": families_page(),
+        ROOT / "docs" / "parity.md": parity_page(),
+        ROOT / "docs" / "zoo.md": zoo_page(),
         ROOT / "README.md": readme((ROOT / "README.md").read_text(encoding="utf-8")),
     }
 

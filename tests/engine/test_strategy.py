@@ -9,20 +9,23 @@ import pytest
 import safetensors.torch
 import torch
 from torch import nn
+from torch.nn import functional
 
 from convatlas.api.finish import _origin_of_weights
+from convatlas.catalog import card
 from convatlas.data.loader import read_all
 from convatlas.data.picture_set import ArrayReader, DataSplits, PictureSet
 from convatlas.data.preprocess import Preprocess
 from convatlas.engine.bundle import Bundle, write_bundle
 from convatlas.engine.checkpoint import load_checkpoint
+from convatlas.engine.classifier import answering, classifiers
 from convatlas.engine.features import cache_features, classifier_alone
 from convatlas.engine.observer import Observer
 from convatlas.engine.optimizer import make_optimizer, make_schedule
 from convatlas.engine.parts import learning_parts, parts, set_learning
 from convatlas.engine.plan import Plan, Wishes, make_plan
 from convatlas.engine.run import RunFolder
-from convatlas.engine.start import initial_network, start_training
+from convatlas.engine.start import initial_network, start_training, zero_new_classifiers
 from convatlas.engine.strategy import choose_start, default_model
 from convatlas.errors import CheckpointError, DownloadError, UsageError, WeightsError
 from convatlas.models import MODELS, create_model
@@ -31,6 +34,8 @@ from convatlas.recipes.recipe import Recipe
 from convatlas.tasks.make import make_task
 from convatlas.weights import default_weights, imagenet_classes, weight_set
 from convatlas.weights.cache import cached_path
+from convatlas.weights.load import load_backbone
+from tests.models.test_contract import SIDES, SMALLEST, settled
 
 pytestmark = pytest.mark.row("F-03")
 
@@ -261,9 +266,6 @@ def test_however_short_the_run_every_part_begins(epochs):
     assert learning_parts(parts(network), Recipe(epochs=epochs, unfreeze_by=0.4), epochs) == parts(network)
 
 
-SMALLEST = ("lenet5_modern", "resnet18", "resnet20_cifar", "mobilenet_v2", "efficientnet_b0", "efficientnet_lite0")
-
-
 @pytest.mark.parametrize(
     "model",
     [
@@ -271,14 +273,30 @@ SMALLEST = ("lenet5_modern", "resnet18", "resnet20_cifar", "mobilenet_v2", "effi
         for name in sorted(set(MODELS) - {"lenet5"})
     ],
 )
-def test_every_network_s_classifier_is_its_last_operation(model):
+def test_a_classifier_whose_output_is_the_answer_is_alone_in_what_has_to_be_run(model):
     with torch.device("meta"):
-        network = create_model(model).eval()
-        seen = {}
-        classifier = classifier_alone(Recipe(trainable="classifier"), network)
-        classifier.register_forward_hook(lambda _m, _x, output: seen.update(y=output))
-        size = 32 if "cifar" in model or "lenet" in model else 64
-        assert network(torch.empty(2, network.config.in_channels, size, size)) is seen["y"]
+        network = create_model(model)
+    alone = classifier_alone(Recipe(trainable="classifier"), network, card(model).input)
+    if model.startswith(("nin", "overfeat")):  # an average, or the best place, comes after it
+        assert alone is None
+    else:
+        assert alone is network.get_submodule(*classifiers(network))
+        assert alone is list(network.modules())[-1]
+
+
+@pytest.mark.parametrize("model", sorted(set(SMALLEST) - {"lenet5"}))
+def test_a_new_classifier_learns_from_the_first_step_on(model):
+    """Zeros would let no gradient through a ReLU that follows."""
+    torch.manual_seed(0)
+    picture = (3, SIDES[MODELS[model]], SIDES[MODELS[model]])
+    source = settled(model, num_classes=5, in_channels=3)
+    network = settled(model, num_classes=2, in_channels=3)
+    zero_new_classifiers(network, load_backbone(network, source.state_dict()), picture)
+    functional.cross_entropy(network(torch.randn(2, *picture)), torch.tensor([0, 1])).backward()
+    (name,) = classifiers(network)
+    weight = network.get_submodule(name).weight
+    assert weight.grad.abs().sum() > 0
+    assert bool(weight.any()) == (name not in answering(network, picture))
 
 
 @pytest.mark.parametrize("changes", [{}, {"part_decay": 0.01, "unfreeze_by": 0.9, "ema_decay": 0.9, "clip_norm": 0.1}])
@@ -286,7 +304,7 @@ def test_features_that_are_computed_once_train_the_same_classifier(photographs, 
     plan = plan_of(photographs, model="efficientnet_lite0", strategy="transfer", changes=changes)
     network = initial_network(plan)
     before = network.state_dict()
-    assert classifier_alone(plan.recipe, network) is network.head.fc
+    assert classifier_alone(plan.recipe, network, plan.preprocess.shape) is network.head.fc
     once = trained(plan, photographs, tmp_path / "once").deployed.network.state_dict()
     monkeypatch.setattr("convatlas.engine.start.classifier_alone", lambda *_: None)
     anew = trained(plan, photographs, tmp_path / "anew").deployed.network.state_dict()
@@ -302,7 +320,7 @@ def test_features_that_are_computed_once_train_the_same_classifier(photographs, 
 def test_pictures_that_change_are_not_computed_once(photographs):
     for wishes in ({"changes": {"flip": True}}, {"strategy": "fine-tune"}):
         plan = plan_of(photographs, model="efficientnet_lite0", **wishes)
-        assert classifier_alone(plan.recipe, initial_network(plan)) is None
+        assert classifier_alone(plan.recipe, initial_network(plan), plan.preprocess.shape) is None
 
 
 def test_features_are_the_classifier_s_input(photographs):
@@ -459,6 +477,15 @@ def test_grey_pictures_and_small_ones_start_from_the_same_weights(tmp_path):
         three_channels = initial_network(plan).eval().features(inputs.expand(2, 3, 64, 64))[-1]
         one_channel = initial_network(one).eval().features(inputs)[-1]
     torch.testing.assert_close(one_channel, three_channels, rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_whose_answers_are_never_negative_is_refused_for_several_labels(photographs):
+    def several(part):
+        return dataclasses.replace(part, targets=np.eye(2, dtype=np.uint8)[part.targets])
+
+    splits = dataclasses.replace(photographs, train=several(photographs.train), val=several(photographs.val))
+    with pytest.raises(UsageError, match="answers of nin_cifar10 are never negative"):
+        make_plan(splits, Wishes(model="nin_cifar10", device="cpu"))
 
 
 def test_a_size_below_the_network_s_smallest_is_refused(photographs):

@@ -4,11 +4,10 @@ import math
 
 import numpy as np
 import pytest
-import pytorchcv.models.resnet
-import pytorchcv.models.resnet_cifar
 import torch
 import torch.nn.functional as F
 import torchvision
+from benchmarks import peers
 from torch import Tensor, nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -17,6 +16,8 @@ from convatlas.models import create_model, model_config
 from convatlas.models.classify.resnet import ResidualBlock, ZeroPadShortcut
 
 pytestmark = pytest.mark.row("B-11")
+
+QUICK = {"resnet50_paper", "resnet20_cifar"}  # of pytorchcv's: the others with `make test-all`
 
 
 @pytest.fixture(autouse=True)
@@ -120,31 +121,27 @@ def test_counts_of_table_6(depth, millions, shortcut, more_parameters, more_macs
         ("resnet50", torchvision.models.resnet50),
         pytest.param("resnet101", torchvision.models.resnet101, marks=pytest.mark.every_variant),
         pytest.param("resnet152", torchvision.models.resnet152, marks=pytest.mark.every_variant),
-        ("resnet50_paper", pytorchcv.models.resnet.resnet50),
-        pytest.param("resnet101_paper", pytorchcv.models.resnet.resnet101, marks=pytest.mark.every_variant),
-        pytest.param("resnet152_paper", pytorchcv.models.resnet.resnet152, marks=pytest.mark.every_variant),
     ],
 )
 def test_equals_its_peer_with_the_same_random_weights(name, peer):
     theirs, ours = with_random_state(peer()), create_model(name).double().eval()
     copy_in_order(theirs, ours)
-    # pytorchcv's pool is 7 x 7, torchvision's takes any size.
-    side = 224 if name.endswith("_paper") else 71
-    x = torch.randn(1, 3, side, side, dtype=torch.float64)
+    x = torch.randn(1, 3, 71, 71, dtype=torch.float64)
     with torch.no_grad():
         torch.testing.assert_close(ours(x), theirs(x), rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize(
-    "depth", [20, *(pytest.param(depth, marks=pytest.mark.every_variant) for depth in (56, 110, 1202))]
+    "pair",
+    [
+        pytest.param(pair, id=str(pair), marks=() if pair.model in QUICK else pytest.mark.every_variant)
+        for pair in peers.PYTORCHCV
+        if pair.model.startswith("resnet")
+    ],
 )
-def test_cifar_with_projections_equals_its_peer(depth):
-    theirs = with_random_state(getattr(pytorchcv.models.resnet_cifar, f"resnet{depth}_cifar10")())
-    ours = create_model(f"resnet{depth}_cifar", shortcut="projection").double().eval()
-    copy_in_order(theirs, ours)
-    x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
-    with torch.no_grad():
-        torch.testing.assert_close(ours(x), theirs(x), rtol=1e-10, atol=1e-10)
+def test_equals_pytorchcv_with_the_same_random_weights(pair):
+    """Its pools are 7 x 7, so pictures have their own size; its CIFAR networks have projections."""
+    assert peers.largest_difference(pair) <= 1e-10
 
 
 # --- Shortcuts

@@ -29,7 +29,7 @@ def test_every_set_is_complete():
         assert len(transform.mean) == len(transform.std) == 3
         assert all(0 < value < 1 for value in (*transform.mean, *transform.std)), each.key
         assert (each.top1 is None) == (each.top5 is None) == (not each.score_source), each.key
-        assert each.top1 is None or 60 < each.top1 < each.top5 < 100, each.key
+        assert each.top1 is None or 50 < each.top1 < each.top5 < 100, each.key
         assert (each.classes, each.num_classes) == ("imagenet", 1000)
 
 
@@ -57,7 +57,12 @@ def test_torchvisions_sets_say_what_torchvision_says():
     from torchvision import models
 
     names = {each.model for each in list_weights("torchvision/*")}
-    theirs = {f"torchvision/{name}/{w.name}": w for name in names for w in models.get_model_weights(name)}
+    theirs = {
+        f"torchvision/{name}/{w.name}": w
+        for name in names
+        for w in models.get_model_weights(name)
+        if w.name != "IMAGENET1K_FEATURES"  # no classifier
+    }
     assert {each.key for each in list_weights("torchvision/*")} == set(theirs)
     for key, weights in theirs.items():
         ours, transform = weight_set(key), weights.transforms()
@@ -66,8 +71,10 @@ def test_torchvisions_sets_say_what_torchvision_says():
         assert [ours.transform.resize] == transform.resize_size
         assert [ours.transform.crop] == transform.crop_size
         assert ours.transform.interpolation == transform.interpolation.value
-        assert list(ours.transform.mean) == transform.mean
-        assert list(ours.transform.std) == transform.std
+        # With these weights torchvision's Inceptions first turn ImageNet's statistics into (pixel - 0.5) / 0.5.
+        inception = ours.model in ("googlenet", "inception_v3")
+        assert list(ours.transform.mean) == ([0.5] * 3 if inception else transform.mean)
+        assert list(ours.transform.std) == ([0.5] * 3 if inception else transform.std)
         assert list(imagenet_classes()) == weights.meta["categories"]
 
 
@@ -78,7 +85,7 @@ def test_the_cards_state_the_scores_of_torchvisions_sets():
         for figure in each.published
         if figure.source == "torchvision, weights IMAGENET1K_V1"
     ]
-    assert len(figures) == 10  # top-1 and top-5 of five ResNets
+    assert len(figures) == 32  # top-1 and top-5 of five ResNets, eight VGGs, AlexNet, GoogLeNet, Inception v3
     for name, figure in figures:
         theirs = weight_set(f"torchvision/{name}/IMAGENET1K_V1")  # compared with torchvision above
         assert figure.value == {"accuracy": theirs.top1, "top-5 accuracy": theirs.top5}[figure.measure]

@@ -3,12 +3,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
 from convatlas.errors import UsageError, WeightsError
 from convatlas.models import create_model
+from convatlas.models.classify import googlenet
 from convatlas.weights.keys.torchvision import resnet
 from convatlas.weights.load import adapt_input_channels, load_backbone, load_weight_set, load_weights
 from convatlas.weights.read import read_state_dict
@@ -182,6 +184,16 @@ def test_networks_are_recognised(name: str, changes: dict[str, object]) -> None:
     assert looks_like(state) == (name, "convatlas")
 
 
+@pytest.mark.parametrize("name", ["vgg11", "vgg11_bn"])
+def test_timms_vgg_is_recognised_although_its_dense_layers_are_convolutions(name: str) -> None:
+    with torch.device("meta"):
+        state = timm.create_model(name, num_classes=7).state_dict()
+    assert state["pre_logits.fc1.weight"].shape == (4096, 512, 7, 7)
+    assert looks_like(state) == (name, "timm")
+    state["pre_logits.fc1.weight"] = torch.empty(4096, 512, 5, 5, device="meta")
+    assert looks_like(state) is None
+
+
 def test_nothing_known_is_not_recognised() -> None:
     assert looks_like(create_model("lenet5_modern").state_dict()) is None
     assert looks_like({}) is None
@@ -200,7 +212,7 @@ def test_a_state_dict_of_another_family_is_told() -> None:
 def test_unknown_sources_and_families() -> None:
     with pytest.raises(UsageError, match=r"unknown source 'torchvison'. Did you mean \"torchvision\""):
         load_weights(tiny(), {}, source="torchvison")  # type: ignore[arg-type]  # a slip of the pen
-    with pytest.raises(UsageError, match="names that timm uses in LeNet5Modern are not known, only in ResNet, Mob"):
+    with pytest.raises(UsageError, match=r"names that timm uses in LeNet5Modern are not known, only in .*ResNet, Mob"):
         load_weights(create_model("lenet5_modern"), {}, source="timm")
 
 
@@ -278,3 +290,25 @@ def test_files_that_hold_something_else(tmp_path: Path) -> None:
     (tmp_path / "c.h5").touch()
     with pytest.raises(UsageError, match="expected a file of weights"):
         read_state_dict(tmp_path / "c.h5")
+
+
+@pytest.mark.parametrize("kernel", [(32, 1, 1), (8, 2, 2)])
+def test_a_convolution_in_the_place_of_a_dense_layer_is_refused(kernel) -> None:
+    state = tiny().state_dict()
+    state["head.fc.weight"] = state["head.fc.weight"].reshape(5, *kernel)
+    with pytest.raises(WeightsError, match=r"1 of another shape: head\.fc\.weight"):
+        load_weights(tiny(), state)
+
+
+def test_only_what_an_auxiliary_classifier_has_may_be_left_out() -> None:
+    row = googlenet.TABLE_1[0][0]
+    small = {"stem": (8, 8, 16), "stages": ((row,), (row,) * 4, (row,)), "num_classes": 5}
+    with_aux, without = create_model("googlenet", aux=True, **small), create_model("googlenet", **small)
+    load_weights(without, with_aux.state_dict())
+    with pytest.raises(WeightsError, match=r"1 unexpected: aux1\.nonsense"):
+        load_weights(without, with_aux.state_dict() | {"aux1.nonsense": torch.zeros(1)})
+    sides = {name for name in with_aux.state_dict() if name.startswith("aux")}
+    assert set(load_weights(with_aux, without.state_dict()).fresh) == sides
+    some = {name: each for name, each in with_aux.state_dict().items() if not name.startswith("aux2")}
+    with pytest.raises(WeightsError, match=r"missing: aux2\."):
+        load_weights(with_aux, some)

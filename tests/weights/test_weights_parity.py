@@ -5,60 +5,19 @@ from collections.abc import Iterable, Iterator
 import pytest
 import timm
 import torch
-import torchvision
-from torch import nn
+from benchmarks.peers import Pair, largest_difference, timm_pairs, torchvision_pairs
 
 from convatlas.models import create_model
-from convatlas.weights import list_weights
 from convatlas.weights.fetch import fetch_weights
 from convatlas.weights.load import load_weights
 from convatlas.weights.names import our_names
 from convatlas.weights.read import read_state_dict
 
 
-def cases(of: Iterable[tuple[str, str, dict[str, object]]], *, quick: set[str]) -> list[object]:
-    """(their name, our network, its changes), each once; all but `quick` for `make test-all` alone."""
-    once = {case[0]: case for case in of}
+def cases(of: Iterable[Pair], *, quick: set[str]) -> list[object]:
+    """All but `quick`, their names, for `make test-all` alone."""
     marks = {True: (), False: pytest.mark.every_variant}
-    return [pytest.param(*case, id=name, marks=marks[name in quick]) for name, case in once.items()]
-
-
-# Every network that has a published set, and timm's other ones that are ours.
-TORCHVISION = cases(
-    ((each.model, each.model, dict(each.changes)) for each in list_weights("torchvision/*")),
-    quick={"resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0"},
-)
-TIMM = cases(
-    [
-        ("mobilenetv2_035", "mobilenet_v2", {"width": 0.35}),
-        ("mobilenetv2_075", "mobilenet_v2", {"width": 0.75}),
-        ("efficientnet_b6", "efficientnet_b6", {"norm_eps": 1e-5}),
-        ("efficientnet_b7", "efficientnet_b7", {"norm_eps": 1e-5}),
-        *((each.key.split("/")[1].split(".")[0], each.model, dict(each.changes)) for each in list_weights("timm/*")),
-    ],
-    quick={"mobilenetv2_050", "efficientnet_b0", "tf_efficientnet_lite0"},
-)
-
-
-def scrambled(network: nn.Module) -> nn.Module:
-    """The network in float64, its normalisations no identities, so that each tensor matters."""
-    network = network.double().eval()
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.weight.uniform_(0.5, 1.5)
-                module.bias.normal_(std=0.2)
-                module.running_mean.normal_(std=0.2)
-                module.running_var.uniform_(0.5, 1.5)
-    return network
-
-
-def assert_equal_outputs(ours: nn.Module, theirs: nn.Module) -> None:
-    x = torch.randn(1, 3, 45, 54, dtype=torch.float64)  # odd and even sides on the way tell paddings apart
-    with torch.no_grad():
-        wanted, got = theirs(x), ours.double().eval()(x)
-    assert wanted.std() > 1e-6
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
+    return [pytest.param(pair, id=pair.name, marks=marks[pair.name in quick]) for pair in of]
 
 
 @pytest.fixture(autouse=True)
@@ -71,20 +30,18 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize(("name", "model", "changes"), TORCHVISION)
-def test_torchvision_weights_give_torchvisions_outputs(name: str, model: str, changes: dict[str, object]) -> None:
-    theirs = scrambled(torchvision.models.get_model(name, weights=None))
-    ours = create_model(model, **changes).double()
-    assert load_weights(ours, theirs.state_dict(), source="torchvision").fresh == ()
-    assert_equal_outputs(ours, theirs)
+@pytest.mark.parametrize(
+    "pair", cases(torchvision_pairs(), quick={"resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0"})
+)
+def test_torchvision_weights_give_torchvisions_outputs(pair: Pair) -> None:
+    assert largest_difference(pair) <= 1e-10
 
 
-@pytest.mark.parametrize(("name", "model", "changes"), TIMM)
-def test_timm_weights_give_timms_outputs(name: str, model: str, changes: dict[str, object]) -> None:
-    theirs = scrambled(timm.create_model(name, pretrained=False))
-    ours = create_model(model, **changes).double()
-    load_weights(ours, theirs.state_dict(), source="timm")
-    assert_equal_outputs(ours, theirs)
+@pytest.mark.parametrize(
+    "pair", cases(timm_pairs(), quick={"mobilenetv2_050", "efficientnet_b0", "tf_efficientnet_lite0"})
+)
+def test_timm_weights_give_timms_outputs(pair: Pair) -> None:
+    assert largest_difference(pair) <= 1e-10
 
 
 def test_the_packaged_lite0_gives_the_outputs_that_timm_gives_with_it() -> None:
@@ -94,7 +51,11 @@ def test_the_packaged_lite0_gives_the_outputs_that_timm_gives_with_it() -> None:
     theirs.load_state_dict(dict(zip(theirs.state_dict(), read_state_dict(path).values(), strict=True)))
     ours = create_model("efficientnet_lite0")
     load_weights(ours, path, source="efficientnet_pytorch")
-    assert_equal_outputs(ours, theirs.double().eval())
+    x = torch.randn(1, 3, 45, 54, dtype=torch.float64)
+    with torch.no_grad():
+        wanted, got = theirs.double().eval()(x), ours.double().eval()(x)
+    assert wanted.std() > 1e-6
+    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
 
 
 def test_efficientnet_pytorch_names_with_squeeze_and_excitation() -> None:

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from convatlas.api.report import write_evaluation_report
 from convatlas.data.loader import Pictures, make_loader, read_all
 from convatlas.data.picture_set import PictureSet
 from convatlas.data.source import absolute_source, open_parts, open_pictures, read_splits
+from convatlas.data.views import DESCRIBED, Views, named_views
 from convatlas.engine.bundle import Bundle, bundle_folder
 from convatlas.engine.deploy import load_deployed
 from convatlas.engine.device import make_accelerator
@@ -15,6 +17,7 @@ from convatlas.engine.evaluate import answer_all
 from convatlas.engine.run import read_membership, run_around
 from convatlas.engine.seeding import prepare_torch
 from convatlas.engine.versions import versions
+from convatlas.engine.views import answer_views, cut_for, network_for
 from convatlas.errors import DataError, UsageError
 from convatlas.files import write_json
 from convatlas.metrics.summary import Summary
@@ -26,13 +29,15 @@ from convatlas.types import SPLITS, Failure
 class Evaluation:
     """What a bundle scored. of: in words, which pictures these were.
 
-    skipped: pictures that could not be read. notes: what makes the score doubtful, in words for the user.
+    views: of each picture, over which the probabilities are averaged. skipped: pictures that could not be read. notes:
+    what makes the score doubtful, in words for the user.
     """
 
     summary: Summary
     score: float
     score_name: str
     of: str
+    views: Views
     skipped: tuple[Failure, ...]
     notes: tuple[str, ...] = ()
 
@@ -52,6 +57,7 @@ def evaluate(
     data: str | Path | None = None,
     *,
     split: str | None = None,
+    views: str = "single",
     device: str = "auto",
     threads: int | None = None,
     report: str | Path | None = None,
@@ -62,28 +68,48 @@ def evaluate(
     data: anything that `open_data` takes; by default the run's own data, by its recorded split. split: "train", "val"
     or "test"; by default the test pictures, else the validation pictures; for data without splits, all. threads: of the
     processor, at least 1. report, metrics: HTML and JSON to write.
-    Raises UsageError when there are no such pictures, DataError when the data's labels or classes are not the bundle's.
+    views: of each picture. "single": as the bundle answers. "ten-crop": AlexNet's, see `data.views.ten_crops`.
+    "dense": the whole picture and its mirror image, see `models.dense`. With the last two, the probabilities of the
+    views at the bundle's temperature are averaged. Their mean is measured, so the summary's own temperature is 1.
+    Raises UsageError when there are no such pictures or views, DataError when the data's labels or classes are not the
+    bundle's.
     """
+    chosen_views = named_views(views)
     prepare_torch(threads=threads, deterministic=False)
     folder = bundle_folder(Path(path))
     bundle, deployed = load_deployed(folder)
+    single = chosen_views == "single"
+    cut, deployed = cut_for(chosen_views, bundle.preprocess), network_for(chosen_views, deployed)
     chosen = _choose(folder, bundle, data, split)
     _check_labels(bundle, chosen.pictures)
     _check_classes(bundle, chosen.pictures)
     accelerator = make_accelerator(device, "float32")
-    readable = read_all(chosen.pictures, bundle.preprocess, threads=threads or 4)
-    dataset = Pictures(readable.pictures, bundle.preprocess, kept=readable.kept)
-    answers = answer_all(deployed.to(accelerator.device), make_loader(dataset, batch_size=64, shuffle=False, workers=0))
+    deployed = deployed.to(accelerator.device)
     task = make_task(bundle.task, bundle.model, bundle.classes)
+    if single:
+        readable = read_all(chosen.pictures, bundle.preprocess, threads=threads or 4)
+        dataset = Pictures(readable.pictures, bundle.preprocess, kept=readable.kept)
+        logits = answer_all(deployed, make_loader(dataset, batch_size=64, shuffle=False, workers=0)).logits
+        temperature = bundle.temperature
+    else:  # other pixels than the preprocess gives: none are kept
+        readable = read_all(chosen.pictures, bundle.preprocess, cache_bytes=0, threads=threads or 4)
+        join = partial(task.join_views, temperature=bundle.temperature)
+        logits = answer_views(deployed, readable.pictures, cut, join)
+        temperature = 1.0
     summary = task.summarise(
-        answers.logits,
-        answers.labels,
+        logits,
+        readable.pictures.targets,
         names=readable.pictures.names,
         split=chosen.split,
-        temperature=bundle.temperature,
+        temperature=temperature,
     )
     if metrics is not None:
-        score = {"score": task.score(summary), "score_name": task.score_name, "score_of": chosen.split}
+        score = {
+            "score": task.score(summary),
+            "score_name": task.score_name,
+            "score_of": chosen.split,
+            "views": chosen_views,
+        }
         write_json(Path(metrics), {**score, chosen.split: summary.to_dict()})
     if report is not None:
         write_evaluation_report(
@@ -95,11 +121,13 @@ def evaluate(
                 ("Network", bundle.model),
                 ("Bundle", str(path)),
                 ("Measured on", f"{summary.pictures:,} pictures: {chosen.of}"),
+                ("Views", DESCRIBED[chosen_views]),
             ),
             summary=summary,
             pictures=readable.pictures,
             skipped=readable.failures,
             notes=chosen.notes,
+            averaged=not single,
             versions=versions(),
         )
     return Evaluation(
@@ -107,6 +135,7 @@ def evaluate(
         score=task.score(summary),
         score_name=task.score_name,
         of=chosen.of,
+        views=chosen_views,
         skipped=readable.failures,
         notes=chosen.notes,
     )

@@ -149,7 +149,7 @@ def _bundle(
     return Bundle(
         task=plan.task,
         model=plan.model,
-        changes=plan.changes,
+        changes={name: value for name, value in plan.changes.items() if name != "aux"},  # see `without_auxiliary`
         classes=plan.classes,
         preprocess=plan.preprocess,
         mean=mean,

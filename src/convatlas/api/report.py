@@ -78,9 +78,10 @@ def write_evaluation_report(
     pictures: PictureSet,
     skipped: Sequence[Failure],
     notes: Sequence[str],
+    averaged: bool,
     versions: Mapping[str, str],
 ) -> None:
-    """The report of a bundle evaluated on pictures."""
+    """The report of a bundle evaluated on pictures; averaged: over several views of each."""
     write_report(
         path,
         RunReport(
@@ -93,6 +94,7 @@ def write_evaluation_report(
             right_pictures=right_cards(summary, pictures),
             skipped=tuple(skipped),
             notes=tuple(notes),
+            averaged=averaged,
             score_name=score_name,
             run=run,
             versions=tuple(versions.items()),

@@ -20,6 +20,14 @@ def evaluate(
         ),
     ] = None,
     split: Annotated[str | None, typer.Option(help="train, val or test; by default test, else val, else all.")] = None,
+    views: Annotated[
+        str,
+        typer.Option(
+            help="Of each picture: single, as the bundle answers; ten-crop, four corners, the centre, and their "
+            "mirror images; dense, the whole picture and its mirror image, for networks that can (not AlexNet). The "
+            "last two do harm where a mirror image means something else, as with digits and letters."
+        ),
+    ] = "single",
     report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,
     metrics: Annotated[Path | None, typer.Option(help="Write every measure as JSON here.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -29,9 +37,12 @@ def evaluate(
     """Measure a model: accuracy with its interval, each class, calibration, the most wrong pictures."""
     from convatlas.api.evaluate import evaluate as evaluate_bundle
     from convatlas.api.report import mistake, score_line
+    from convatlas.data.views import DESCRIBED
     from convatlas.metrics.summary import ClassifySummary
 
-    result = evaluate_bundle(bundle, data, split=split, device=device, threads=threads, report=report, metrics=metrics)
+    result = evaluate_bundle(
+        bundle, data, split=split, views=views, device=device, threads=threads, report=report, metrics=metrics
+    )
     summary = result.summary
     for text in result.notes:
         note(f"note: {text}")
@@ -41,6 +52,7 @@ def evaluate(
                 "score": result.score,
                 "score_name": result.score_name,
                 "of": result.of,
+                "views": result.views,
                 **summary.to_dict(),
                 "skipped": [dataclasses.asdict(failure) for failure in result.skipped],
                 "notes": list(result.notes),
@@ -51,9 +63,14 @@ def evaluate(
         note(f"left out: {failure.source}: {failure.reason}")
     print_line(f"{score_line(summary)}")
     print_line(f"on {summary.pictures:,} pictures: {result.of}")
+    if result.views != "single":
+        print_line(DESCRIBED[result.views])
     if isinstance(summary, ClassifySummary):
         top5 = "" if summary.top5 is None else f", top-5 {summary.top5:.2%}"
-        print_line(f"calibration error {summary.ece:.2%} (temperature {summary.temperature:.2f}){top5}")
+        which = (
+            f"temperature {summary.temperature:.2f}" if result.views == "single" else "of the averaged probabilities"
+        )
+        print_line(f"calibration error {summary.ece:.2%} ({which}){top5}")
     print_line()
     print_table(
         ("class", "pictures", "precision", "recall", "F1"),

@@ -94,6 +94,20 @@ class Preprocess:
         planes = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
         return np.array(np.broadcast_to(planes, (self.channels, self.height, self.width)), order="C")
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of what a picture becomes."""
+        return self.channels, self.height, self.width
+
+    def scaled_size(self, width: int, height: int) -> tuple[int, int]:
+        """With fit="crop", the size (width, height) that a picture of this size is scaled to before it is cut."""
+        if self.resize is not None:
+            shorter = min(width, height)
+            return self.resize * width // shorter, self.resize * height // shorter
+        if width * self.height <= height * self.width:
+            return self.width, max(self.height, self.width * height // width)
+        return max(self.width, self.height * width // height), self.height
+
     def to_dict(self) -> dict[str, object]:
         """All fields by name, ready for JSON."""
         return dataclasses.asdict(self)
@@ -123,7 +137,7 @@ class Preprocess:
                 return self._resized(image, self.width, self.height, (0, 0, image.width, image.height))
 
     def _crop(self, image: Image.Image) -> Image.Image:
-        width, height = self._covering_size(image.width, image.height)
+        width, height = self.scaled_size(image.width, image.height)
         # torchvision's Resize and CenterCrop, rounding included. Only what is kept is computed: scaled as a whole, a
         # picture of 1 x 100,000 pixels would fill the memory before it is cut.
         left, top = round((width - self.width) / 2), round((height - self.height) / 2)
@@ -131,15 +145,6 @@ class Preprocess:
         right, bottom = (left + self.width) * across, (top + self.height) * down
         box = (left * across, top * down, min(right, image.width), min(bottom, image.height))  # rounding may pass it
         return self._resized(image, self.width, self.height, box)
-
-    def _covering_size(self, width: int, height: int) -> tuple[int, int]:
-        """The size (width, height) of the whole picture after scaling, before the centre is cut out."""
-        if self.resize is not None:
-            shorter = min(width, height)
-            return self.resize * width // shorter, self.resize * height // shorter
-        if width * self.height <= height * self.width:
-            return self.width, max(self.height, self.width * height // width)
-        return max(self.width, self.height * width // height), self.height
 
     def _pad(self, image: Image.Image) -> Image.Image:
         room_wide, room_high = (self.width, self.height) if self.resize is None else (self.resize, self.resize)

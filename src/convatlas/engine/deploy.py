@@ -1,7 +1,9 @@
 """A bundle's network as it is used: pixels in, logits out, nothing left for the caller to get wrong."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,6 +15,7 @@ from convatlas.errors import BundleError, UsageError
 from convatlas.layers.normalize import Normalize
 from convatlas.models import create_model
 from convatlas.tasks.family import decode_for
+from convatlas.weights.names import auxiliary
 
 
 class Deployed(nn.Module):
@@ -30,6 +33,16 @@ class Deployed(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """Pixels of any number of pictures to their logits."""
         return self.decode(self.network(self.normalize(pixels)))
+
+
+def without_auxiliary(network: nn.Module) -> nn.Module:
+    """The network as it is used, on the CPU: auxiliary classifiers serve training alone. Without any, the network."""
+    sides, own = auxiliary(network), network.state_dict()
+    if sides.isdisjoint(own):
+        return network
+    used: nn.Module = type(network)(dataclasses.replace(cast("Any", network.config), aux=False))
+    used.load_state_dict({name: tensor for name, tensor in own.items() if name not in sides})
+    return used
 
 
 def load_deployed(path: Path, device: str | torch.device = "cpu") -> tuple[Bundle, Deployed]:

@@ -63,7 +63,7 @@ def export_onnx(path: Path, pictures: NDArray[np.uint8], data: str) -> Parity:
     _check_packages()
     folder = bundle_folder(path)
     bundle, deployed = load_deployed(folder)
-    expected = (bundle.preprocess.channels, bundle.preprocess.height, bundle.preprocess.width)
+    expected = bundle.preprocess.shape
     if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[1:] != expected or not len(pictures):
         raise UsageError(f"pictures: expected uint8 (N, {', '.join(map(str, expected))}), got {_described(pictures)}")
     with tempfile.TemporaryDirectory(prefix="convatlas-", ignore_cleanup_errors=True) as temporary:

@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convatlas.data.loader import Pictures, Readable, batches, make_loader
+from convatlas.engine.classifier import answering, classifiers
 from convatlas.recipes.recipe import Recipe
-from convatlas.weights.names import follows
 
 BATCH = 16  # on a processor the activations of more pictures no longer fit into its caches
 MOST_BYTES = 4 << 30  # of features in memory; beyond, the network is run anew for each epoch
 
 
-def classifier_alone(recipe: Recipe, network: nn.Module) -> nn.Module | None:
-    """The module that alone has to be run in each epoch: the one that holds all that depends on the number of classes.
+def classifier_alone(recipe: Recipe, network: nn.Module, picture: tuple[int, int, int]) -> nn.Module | None:
+    """The module that alone has to be run in each epoch: the classifier, for pictures of this shape (C, H, W).
 
-    None where the recipe lets more of the network learn or changes the pictures, and where several modules depend on
-    the number of classes, or none.
+    None where the recipe lets more of the network learn or changes the pictures, and where the classifier is not one
+    module whose output is the network's answer.
     """
     if recipe.trainable != "classifier" or recipe.changes_pictures:
         return None
-    owners = {name.rpartition(".")[0] for name in follows(network, "num_classes")}
-    return network.get_submodule(owners.pop()) if len(owners) == 1 else None
+    last = answering(network, picture)
+    return network.get_submodule(*last) if len(last) == 1 and last == classifiers(network) else None
 
 
 @torch.inference_mode()
@@ -41,8 +41,8 @@ def cache_features(
     """The set with each picture's input to the classifier, (N, ...) float32, in the place of its pixels.
 
     network, normalize: on the device to compute on, in the memory format; left in evaluation mode. classifier: a module
-    of the network. progress is told after each batch how many pictures are done. None when the classifier's output is
-    not the network's own, or the features would take more than MOST_BYTES.
+    that gives the network's answer. progress is told after each batch how many pictures are done. None when the
+    features would take more than MOST_BYTES.
     """
     network.eval()
     device = next(network.parameters()).device
@@ -52,14 +52,12 @@ def cache_features(
     features: NDArray[np.float32] | None = None
     done = 0
     seen: dict[str, Tensor] = {}
-    handle = classifier.register_forward_hook(lambda _module, inputs, output: seen.update(x=inputs[0], y=output))
+    handle = classifier.register_forward_hook(lambda _module, inputs, _output: seen.update(x=inputs[0]))
     try:
         for batch in batches(loader):
             images = normalize(batch.pixels.to(device))
-            output = network(images.contiguous(memory_format=memory_format))
+            network(images.contiguous(memory_format=memory_format))
             if features is None:
-                if output is not seen["y"]:
-                    return None
                 shape = (len(readable.pictures), *seen["x"].shape[1:])
                 if 4 * int(np.prod(shape)) > MOST_BYTES:
                     return None

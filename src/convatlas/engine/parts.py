@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from convatlas.recipes.recipe import Recipe
-from convatlas.weights.names import follows
+from convatlas.weights.names import auxiliary, follows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +24,11 @@ class Part:
 def parts(network: nn.Module) -> tuple[Part, ...]:
     """Every parameter of the network in exactly one part, the classifier first.
 
-    The classifier is what depends on the number of classes; the children of `stages` are a part each, and so is any
-    other child. A network whose classes are fixed has no classifier, and its last child comes first.
+    The classifier is what depends on the number of classes, and auxiliary classifiers whole; the children of `stages`
+    are a part each, and so is any other child. A network whose classes are fixed has no classifier, and its last child
+    comes first.
     """
-    classifier = follows(network, "num_classes")
+    classifier = auxiliary(network).union(follows(network, "num_classes"))
     members: dict[str, list[str]] = {}
     for name, _ in network.named_parameters():
         pieces = name.split(".")

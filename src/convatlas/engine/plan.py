@@ -16,9 +16,10 @@ from convatlas.catalog import card
 from convatlas.data.picture_set import DataSplits, PictureSet
 from convatlas.data.preprocess import Fit, Preprocess
 from convatlas.engine.device import check_device
+from convatlas.engine.framing import decide_preprocess
 from convatlas.engine.strategy import Choice, Expected, Start, choose_start, default_model, expected, model_of
 from convatlas.errors import BundleError, CheckpointError, DataError, PictureError, UsageError
-from convatlas.models import create_model, model_config
+from convatlas.models import create_model, model_config, network_class
 from convatlas.recipes import named_recipe, recipe_for
 from convatlas.recipes.recipe import Recipe, change
 from convatlas.tasks.family import own_losses
@@ -121,7 +122,7 @@ def make_plan(splits: DataSplits, wishes: Wishes) -> Plan:
     """
     pictures = sample_pictures(splits.train)
     model, model_origin = _model(wishes, pictures)
-    _check_task(model, splits)
+    _check_task(model, splits, wishes.model_changes)
     start = choose_start(
         model,
         wishes.model_changes,
@@ -132,9 +133,16 @@ def make_plan(splits: DataSplits, wishes: Wishes) -> Plan:
     known = expected(start)
     changes, changes_origins = _model_changes(model, splits, pictures, known, wishes.model_changes)
     channels = cast(int, changes["in_channels"])
-    preprocess, preprocess_origins = _preprocess(card(model).input, known, channels, pictures, wishes)
+    preprocess, preprocess_origins = decide_preprocess(
+        card(model).input, known, channels, pictures, size=wishes.size, fit=wishes.fit
+    )
     _check_fits(model, changes, preprocess)
     resolved, name, recipe_origins = _recipe(model, splits, start, known, pictures, preprocess, wishes)
+    if resolved.trainable == "classifier" and getattr(model_config(model, **changes), "aux", False):
+        raise UsageError(
+            "aux=True brings gradients to the middle of the network, but only its classifier learns (strategy "
+            f"{start.strategy}: {start.reason}): leave aux away, or choose strategy fine-tune"
+        )
     check_device(wishes.device, resolved.precision)
     val, val_origin = _held_out("val", wishes.val, splits)
     test, test_origin = _held_out("test", wishes.test, splits)
@@ -176,10 +184,22 @@ def _model(wishes: Wishes, pictures: list[Pixels]) -> tuple[str, str]:
     return default_model(pictures)
 
 
-def _check_task(model: str, splits: DataSplits) -> None:
-    if splits.train.multilabel and own_losses(model) is not None:
+def _check_task(model: str, splits: DataSplits, changes: Mapping[str, object]) -> None:
+    """Several labels a picture need answers of both signs, and a loss for them: a paper's own is for one label.
+
+    GoogLeNet's and Inception v3's own is the usual one without auxiliary classifiers.
+    """
+    if not splits.train.multilabel:
+        return
+    if getattr(network_class(model), "never_negative", False):
         raise UsageError(
-            f"{model} has a loss of its own for one label a picture; {splits.train.origin} has several: use another"
+            f"the answers of {model} are never negative, so it cannot say that a picture lacks a label; "
+            f"{splits.train.origin} has several labels a picture: use another network"
+        )
+    if own_losses(model) is not None and getattr(model_config(model, **changes), "aux", True):
+        raise UsageError(
+            f"{model} has a loss of its own for one label a picture; {splits.train.origin} has several: use another, "
+            "or leave away the auxiliary classifiers (aux=False) where it has them"
         )
 
 
@@ -238,55 +258,6 @@ def _check_storable(changes: Mapping[str, object]) -> None:
             json.dumps(value)
         except TypeError as error:
             raise UsageError(f"model.{name}: {value!r} cannot be kept in a run's plan") from error
-
-
-def _preprocess(
-    native: tuple[int, int, int], known: Expected | None, channels: int, pictures: list[Pixels], wishes: Wishes
-) -> tuple[Preprocess, dict[str, str]]:
-    """What the weights expect, or the network's own size; the size and the fit that were asked for stand."""
-    if known is not None:
-        base, origin = dataclasses.replace(known.preprocess, channels=cast("Literal[1, 3]", channels)), "the weights"
-        preprocess = _resized(base, wishes)
-    else:
-        preprocess, origin = _framed_or_filled(native, channels, pictures, wishes), "the network's own size"
-    sizes = {picture.shape[:2] for picture in pictures}
-    origins = dict.fromkeys(
-        (f"preprocess.{name}" for name in preprocess.to_dict()), "the weights" if known else "default"
-    )
-    origins["preprocess.channels"] = "the network"
-    for side in ("height", "width"):
-        origins[f"preprocess.{side}"] = origin if wishes.size is None else "you"
-    if wishes.fit:
-        origins["preprocess.fit"] = "you"
-    elif known is None and preprocess.fit == "pad":
-        largest = max(max(shape) for shape in sizes)
-        origins["preprocess.fit"] = origins["preprocess.resize"] = f"auto: all pictures have {largest} pixels a side"
-    return preprocess, origins
-
-
-def _resized(base: Preprocess, wishes: Wishes) -> Preprocess:
-    """What the weights expect, at the size that was asked for: the part that is cut off stays in proportion."""
-    fit = wishes.fit or base.fit
-    side = base.height if wishes.size is None else wishes.size
-    resize = None if base.resize is None or fit != base.fit else round(base.resize * side / base.height)
-    return dataclasses.replace(base, height=side, width=side, fit=fit, resize=resize)
-
-
-def _framed_or_filled(
-    native: tuple[int, int, int], channels: int, pictures: list[Pixels], wishes: Wishes
-) -> Preprocess:
-    """The network's own size; pictures that are all alike and smaller are framed, others fill the frame."""
-    height, width = native[1:] if wishes.size is None else (wishes.size, wishes.size)
-    sizes = {picture.shape[:2] for picture in pictures}
-    largest = max(max(shape) for shape in sizes)
-    framed = wishes.fit is None and len(sizes) == 1 and largest < min(height, width)
-    return Preprocess(
-        channels=cast("Literal[1, 3]", channels),
-        height=height,
-        width=width,
-        fit="pad" if framed else wishes.fit or "crop",
-        resize=largest if framed else None,
-    )
 
 
 def _check_fits(model: str, changes: Mapping[str, object], preprocess: Preprocess) -> None:

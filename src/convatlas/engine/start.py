@@ -9,6 +9,7 @@ from torch import nn
 
 from convatlas.data.loader import Readable
 from convatlas.engine.bundle import WEIGHTS, bundle_folder, read_bundle
+from convatlas.engine.classifier import answering
 from convatlas.engine.deploy import Deployed
 from convatlas.engine.device import make_accelerator
 from convatlas.engine.features import cache_features, classifier_alone
@@ -43,7 +44,8 @@ def initial_network(plan: Plan) -> nn.Module:
     """The network of the plan before its first step, on the CPU; its fresh weights come from torch's random state.
 
     A classifier that the weights do not bring starts from zeros (Kolesnikov et al. 2020, "Big Transfer",
-    https://arxiv.org/abs/1912.11370, Appendix B): any other answers would have to be unlearnt first.
+    https://arxiv.org/abs/1912.11370, Appendix B): any other answers would have to be unlearnt first. Not where more
+    follows: a ReLU lets no gradient through zeros.
     Raises WeightsError, BundleError or CheckpointError when the weights are not here any more, or altered.
     """
     network = create_model(plan.model, **plan.changes)
@@ -55,11 +57,17 @@ def initial_network(plan: Plan) -> nn.Module:
         loaded = _load_bundle(network, Path(start.bundle), start.sha256, plan.classes)
     else:
         return network
-    fresh = dict(network.named_parameters())
-    with torch.no_grad():
-        for name in loaded.fresh:
-            fresh[name].zero_()
+    zero_new_classifiers(network, loaded, plan.preprocess.shape)
     return network
+
+
+@torch.no_grad()
+def zero_new_classifiers(network: nn.Module, loaded: Loaded, picture: tuple[int, int, int]) -> None:
+    """Set those classifiers to zero that the weights did not bring and whose output is the answer to such a picture."""
+    for classifier in answering(network, picture):
+        for name, parameter in network.get_submodule(classifier).named_parameters(classifier):
+            if name in loaded.fresh:
+                parameter.zero_()
 
 
 def _load_bundle(network: nn.Module, folder: Path, sha256: str | None, classes: tuple[str, ...]) -> Loaded:
@@ -93,7 +101,7 @@ def start_training(
     network = create_model(plan.model, **plan.changes) if whole else initial_network(plan)
     normalize = Normalize(*plan_statistics(plan))
     loop = functools.partial(train_network, resume=resume, tensorboard=tensorboard, observer=observer)
-    classifier = classifier_alone(recipe, network)
+    classifier = classifier_alone(recipe, network, plan.preprocess.shape)
     features = None if classifier is None else _features(plan, network, classifier, normalize, train, val, observer)
     if classifier is None or features is None:
         return loop(plan, task, network, normalize, train, val, run)

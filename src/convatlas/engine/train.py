@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from convatlas.data.loader import Batch, Readable, batches
 from convatlas.engine.checkpoint import load_checkpoint, save_checkpoint
-from convatlas.engine.deploy import Deployed
+from convatlas.engine.deploy import Deployed, without_auxiliary
 from convatlas.engine.evaluate import answer_all
 from convatlas.engine.logs import TensorBoard, write_csv
 from convatlas.engine.observer import Observer
@@ -174,7 +174,7 @@ def _best(plan: Plan, network: nn.Module, normalize: nn.Module, run: RunFolder) 
         state = {k.removeprefix(prefix): v for k, v in checkpoint.average.items() if k.startswith(prefix)}
     network.to("cpu", memory_format=torch.contiguous_format).requires_grad_(requires_grad=True)  # type: ignore[call-overload]
     load_state(network, state)
-    return Deployed(normalize.to("cpu"), network, decode_for(plan.model)).eval()
+    return Deployed(normalize.to("cpu"), without_auxiliary(network), decode_for(plan.model)).eval()
 
 
 def _not_finite(

@@ -26,6 +26,33 @@ class Entry:
 MODELS: dict[str, Entry] = {
     "lenet5": Entry("classify.lenet5", "LeNet5"),
     "lenet5_modern": Entry("classify.lenet5_modern", "LeNet5Modern"),
+    "alexnet": Entry("classify.alexnet", "AlexNet"),
+    "alexnet_paper": Entry("classify.alexnet", "AlexNet"),
+    "zfnet": Entry("classify.zfnet", "ZFNet"),
+    "zfnet_512": Entry("classify.zfnet", "ZFNet"),
+    "cnn_f": Entry("classify.cnn_fms", "CNN"),
+    "cnn_m": Entry("classify.cnn_fms", "CNN"),
+    "cnn_s": Entry("classify.cnn_fms", "CNN"),
+    "cnn_m_1024": Entry("classify.cnn_fms", "CNN"),
+    "nin_cifar10": Entry("classify.nin", "NIN"),
+    "nin_cifar100": Entry("classify.nin", "NIN"),
+    "nin_imagenet": Entry("classify.nin", "NIN"),
+    "overfeat_fast": Entry("classify.overfeat", "OverFeat"),
+    "overfeat_accurate": Entry("classify.overfeat", "OverFeat"),
+    "sppnet_zf5": Entry("classify.sppnet", "SPPNet"),
+    "vgg11": Entry("classify.vgg", "VGG"),
+    "vgg13": Entry("classify.vgg", "VGG"),
+    "vgg16": Entry("classify.vgg", "VGG"),
+    "vgg19": Entry("classify.vgg", "VGG"),
+    "vgg11_bn": Entry("classify.vgg", "VGG"),
+    "vgg13_bn": Entry("classify.vgg", "VGG"),
+    "vgg16_bn": Entry("classify.vgg", "VGG"),
+    "vgg19_bn": Entry("classify.vgg", "VGG"),
+    "googlenet": Entry("classify.googlenet", "GoogLeNet"),
+    "googlenet_paper": Entry("classify.googlenet", "GoogLeNet"),
+    "bn_inception": Entry("classify.bn_inception", "BNInception"),
+    "inception_v2": Entry("classify.inception_v2", "InceptionV2"),
+    "inception_v3": Entry("classify.inception_v3", "InceptionV3"),
     "resnet18": Entry("classify.resnet", "ResNet"),
     "resnet34": Entry("classify.resnet", "ResNet"),
     "resnet50": Entry("classify.resnet", "ResNet"),
@@ -60,6 +87,12 @@ MODELS: dict[str, Entry] = {
 def family_module(name: str) -> ModuleType:
     """The module that defines the network `name` (any alias). Imports torch."""
     return importlib.import_module(f"{__name__}.{MODELS[resolve(name)].module}")
+
+
+def network_class(name: str) -> type["nn.Module"]:
+    """The class of the network `name` (any alias). Imports torch."""
+    network: type[nn.Module] = getattr(family_module(name), MODELS[resolve(name)].network)
+    return network
 
 
 def model_config(name: str, **changes: object) -> Any:
@@ -105,7 +138,5 @@ def create_model(name: str, **changes: object) -> "nn.Module":
     changes: fields of its config to change, such as `in_channels=3`, `num_classes=7`.
     Raises UsageError for an unknown name or field, with the nearest ones, or for an impossible value.
     """
-    config = model_config(name, **changes)
-    canonical = resolve(name)
-    network: nn.Module = getattr(family_module(canonical), MODELS[canonical].network)(config)
+    network: nn.Module = network_class(name)(model_config(name, **changes))
     return network

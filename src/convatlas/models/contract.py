@@ -1,12 +1,15 @@
 """What every network offers beside `forward`: features for use as a backbone, and checks that name what is wrong."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError, did_you_mean
+
+_WORDS = {2: "two", 3: "three", 4: "four", 5: "five"}
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,38 @@ def check_at_least(config: object, smallest: int, *fields: str) -> None:
         value = getattr(config, field)
         if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
             raise UsageError(f"{type(config).__name__}.{field} must be a whole number >= {smallest}, not {value!r}")
+
+
+def check_positive(config: object, *fields: str) -> None:
+    """Raise UsageError naming the first of the config's fields that is not a finite number above 0."""
+    for field in fields:
+        value = getattr(config, field)
+        if not (isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < math.inf):
+            raise UsageError(f"{type(config).__name__}.{field} must be a number above 0, not {value!r}")
+
+
+def check_fraction(config: object, *fields: str) -> None:
+    """Raise UsageError naming the first of the config's fields that is not at least 0 and below 1."""
+    for field in fields:
+        value = getattr(config, field)
+        if not (isinstance(value, int | float) and 0 <= value < 1):
+            raise UsageError(f"{type(config).__name__}.{field} must be at least 0 and below 1, not {value!r}")
+
+
+def check_whole_numbers(config: object, field: str, *, count: int | None = None) -> None:
+    """Raise UsageError naming the field unless it is a tuple of `count`, or of any number, of whole numbers >= 1."""
+    value = getattr(config, field)
+    whole = isinstance(value, tuple) and value and all(type(each) is int and each >= 1 for each in value)
+    if not whole or count not in (None, len(value)):
+        wanted = "one whole number >= 1 or more" if count is None else f"{_WORDS[count]} whole numbers >= 1"
+        raise UsageError(f"{type(config).__name__}.{field} must be {wanted}, not {value!r}")
+
+
+def check_rows(config: object, field: str, kind: type) -> None:
+    """Raise UsageError naming the field unless it is a tuple of one `kind` or more."""
+    value = getattr(config, field)
+    if not (isinstance(value, tuple) and value and all(isinstance(row, kind) for row in value)):
+        raise UsageError(f"{type(config).__name__}.{field} must be one {kind.__name__} or more, not {value!r}")
 
 
 def check_images(x: Tensor, *, network: str, channels: int, smallest: int, exact: bool = False) -> None:

@@ -40,6 +40,7 @@ class RunReport:
     skipped: tuple[Failure, ...]  # pictures that could not be read
     notes: tuple[str, ...]  # what the reader must know: warnings, an early stop, ...
     score_name: str  # of EpochRow.val_score: "top-1 accuracy" or "mAP"
+    averaged: bool = False  # the probabilities are means over several views of each picture
     run: str = "RUN"  # what to call the run or bundle in the commands under "Use it"
     versions: tuple[tuple[str, str], ...] = ()  # (package, version)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from convatlas.metrics.calibration import fit_temperature
 from convatlas.metrics.summary import ClassifySummary, Summary, summarise_classification
+from convatlas.metrics.views import mean_softmax
 from convatlas.tasks.family import Decode, Losses
 
 
@@ -45,6 +46,10 @@ class Classify:
     def fit_temperature(self, logits: NDArray[np.float64], labels: NDArray[Any]) -> float:
         """See `metrics.calibration.fit_temperature`."""
         return fit_temperature(logits, labels)
+
+    def join_views(self, logits: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+        """See `metrics.views.mean_softmax`."""
+        return mean_softmax(logits, temperature)
 
     def summarise(
         self,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from convatlas.metrics.multilabel import fit_temperature_binary
 from convatlas.metrics.summary import MultilabelSummary, Summary, summarise_multilabel
+from convatlas.metrics.views import mean_sigmoid
 from convatlas.tasks.family import Decode
 
 
@@ -40,6 +41,10 @@ class Multilabel:
     def fit_temperature(self, logits: NDArray[np.float64], labels: NDArray[Any]) -> float:
         """See `metrics.multilabel.fit_temperature_binary`."""
         return fit_temperature_binary(logits, labels)
+
+    def join_views(self, logits: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+        """See `metrics.views.mean_sigmoid`."""
+        return mean_sigmoid(logits, temperature)
 
     def summarise(
         self,

@@ -36,6 +36,9 @@ class Task(Protocol):
     def fit_temperature(self, logits: NDArray[np.float64], labels: NDArray[Any]) -> float:
         """The temperature that calibrates these logits best."""
 
+    def join_views(self, logits: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+        """Several views of one picture (V, K) at this temperature -> logits (K,) of the mean of their probabilities."""
+
     def summarise(
         self,
         logits: NDArray[np.float64],

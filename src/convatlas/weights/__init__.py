@@ -15,7 +15,7 @@ from convatlas.weights.weight_set import Source, Transform, WeightSet, read_sets
 __all__ = ["Source", "Transform", "WeightSet", "default_weights", "imagenet_classes", "list_weights", "weight_set"]
 
 # Fields of a config that weights do not depend on, or are adapted to.
-FREE_FIELDS = ("num_classes", "in_channels", "dropout", "survival")
+FREE_FIELDS = ("num_classes", "in_channels", "dropout", "survival", "aux", "init_std")
 _FILES = ("packaged.toml", "torchvision.toml", "timm.toml")
 
 

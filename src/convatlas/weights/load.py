@@ -13,7 +13,8 @@ from convatlas.models import model_config
 from convatlas.weights import FREE_FIELDS, weight_set
 from convatlas.weights.download import Progress
 from convatlas.weights.fetch import fetch_weights
-from convatlas.weights.names import follows, our_names
+from convatlas.weights.keys import as_convolutions
+from convatlas.weights.names import auxiliary, follows, our_names
 from convatlas.weights.read import read_state_dict
 from convatlas.weights.recognise import looks_like
 from convatlas.weights.weight_set import Source, WeightSet
@@ -38,6 +39,7 @@ def load_weights(
 
     weights: named tensors, or a .safetensors, .pth, .pt or .bin file of them. source: whose names they have.
     Where only the number of input channels differs, the first convolution is adapted (`adapt_input_channels`).
+    Auxiliary classifiers that only the weights have are left out; those that only the network has stay `fresh`.
     Raises WeightsError, and changes nothing, for names that are missing or unexpected and shapes that differ: it lists
     them, and says which network the weights are of if the atlas knows it. `load_backbone` takes other class counts.
     """
@@ -47,7 +49,7 @@ def load_weights(
 def load_backbone(
     network: nn.Module, weights: Mapping[str, Tensor] | Path | str, *, source: Source = "convatlas"
 ) -> Loaded:
-    """As `load_weights`, but for the classifier: what depends on the number of classes keeps its initial values.
+    """As `load_weights`, but for the classifiers: what depends on the number of classes keeps its initial values.
 
     The names that were left are in the answer's `fresh`. The weights may be for any number of classes, or none.
     """
@@ -97,9 +99,14 @@ def _load(network: nn.Module, weights: Mapping[str, Tensor] | Path | str, source
     if on_meta:
         raise UsageError(f"the network is on the meta device and has no memory for {on_meta[0]}: create it on another")
     names = our_names(network, given, source)
+    sides = auxiliary(network)
+    names = {theirs: ours for theirs, ours in names.items() if ours in own or ours not in sides}
     head = follows(network, "num_classes")
     left = () if with_head else head
+    if sides.isdisjoint(names.values()):  # most files lack them: they are for training
+        left += tuple(name for name in own if name in sides and name not in left)
     taken = {ours: given[theirs] for theirs, ours in names.items() if ours in own and ours not in left}
+    _make_dense(taken, as_convolutions(network, source))
     adapted = _adapt(taken, own, follows(network, "in_channels"))
     problems = _problems(taken, own, names, left)
     if problems:
@@ -116,6 +123,13 @@ def _adapt(taken: dict[str, Tensor], own: Mapping[str, Tensor], first: tuple[str
             taken[name] = adapt_input_channels(taken[name], own[name].shape[1])
             adapted.append(name)
     return tuple(adapted)
+
+
+def _make_dense(taken: dict[str, Tensor], kernels: Mapping[str, int]) -> None:
+    """Flatten the convolutions in `taken` that another library has in the place of our dense layers."""
+    for name, kernel in kernels.items():
+        if name in taken and taken[name].dim() == 4 and taken[name].shape[2:] == (kernel, kernel):
+            taken[name] = taken[name].flatten(1)
 
 
 def _problems(

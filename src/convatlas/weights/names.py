@@ -34,6 +34,20 @@ def our_names(network: nn.Module, theirs: Iterable[str], source: Source) -> dict
     return renamed
 
 
+def auxiliary(network: nn.Module) -> frozenset[str]:
+    """The names of the tensors of auxiliary classifiers, which the network has with `aux=True` only."""
+    config = getattr(network, "config", None)
+    if not dataclasses.is_dataclass(config) or isinstance(config, type) or not hasattr(config, "aux"):
+        return frozenset()
+    try:
+        changed = dataclasses.replace(config, aux=not config.aux)
+    except UsageError:  # too short for auxiliary classifiers
+        return frozenset()
+    with torch.device("meta"):
+        other = type(network)(changed)
+    return frozenset(other.state_dict()) ^ frozenset(network.state_dict())
+
+
 def follows(network: nn.Module, *fields: str) -> tuple[str, ...]:
     """The names of the tensors whose shape depends on one of these fields of the network's config.
 

@@ -6,10 +6,10 @@ from typing import get_args
 import torch
 from torch import Tensor, nn
 
-from convatlas.models import MODELS, create_model, family_module
+from convatlas.models import create_model, network_class
 from convatlas.weights import list_weights
-from convatlas.weights.keys import NAMES
-from convatlas.weights.names import follows, our_names
+from convatlas.weights.keys import NAMES, as_convolutions
+from convatlas.weights.names import auxiliary, follows, our_names
 from convatlas.weights.weight_set import Source
 
 
@@ -18,9 +18,9 @@ def looks_like(state: Mapping[str, Tensor]) -> tuple[str, Source] | None:
 
     Any number of classes and input channels will do: what depends on them is not compared.
     """
-    foreign: set[tuple[type[nn.Module], Source]] = set()  # families that have not even their first block in common
+    foreign: set[tuple[type[nn.Module], Source]] = set()  # families that have not even their first tensor in common
     for model, width in {(each.model, each.changes.get("width")): None for each in list_weights()}:
-        family = getattr(family_module(model), MODELS[model].network)
+        family = network_class(model)
         named = [source for source in get_args(Source) if source == "convatlas" or family in NAMES[source]]
         possible = [source for source in named if (family, source) not in foreign]
         if not possible:
@@ -29,22 +29,33 @@ def looks_like(state: Mapping[str, Tensor]) -> tuple[str, Source] | None:
             network = create_model(model) if width is None else create_model(model, width=width)
         for source in possible:
             names = our_names(network, state, source)
-            if not _has_first_block(network, names):
+            left_out = auxiliary(network)
+            names = {theirs: ours for theirs, ours in names.items() if ours not in left_out}
+            if not _has_first(network, names):
                 foreign.add((family, source))
-            elif _same(state, network, names):
+            elif _same(state, network, names, as_convolutions(network, source)):
                 return (model if width is None else f"{model} with width={width}"), source
     return None
 
 
-def _has_first_block(network: nn.Module, names: Mapping[str, str]) -> bool:
-    found = set(names.values())
-    return all(name in found for name, _ in network.named_parameters() if name.startswith("stages.0.0."))
+def _has_first(network: nn.Module, names: Mapping[str, str]) -> bool:
+    first, _ = next(network.named_parameters())
+    return first in names.values()
 
 
-def _same(state: Mapping[str, Tensor], network: nn.Module, names: Mapping[str, str]) -> bool:
+def _same(
+    state: Mapping[str, Tensor], network: nn.Module, names: Mapping[str, str], kernels: Mapping[str, int]
+) -> bool:
     own = network.state_dict()
-    found = {ours: state[theirs].shape for theirs, ours in names.items() if ours in own}
+    found = {ours: _shape(state[theirs], kernels.get(ours)) for theirs, ours in names.items() if ours in own}
     if len(found) < len(names) or any(name not in found for name, _ in network.named_parameters()):
         return False
     differ = {name for name, shape in found.items() if shape != own[name].shape}
     return not differ or differ <= set(follows(network, "num_classes", "in_channels"))
+
+
+def _shape(tensor: Tensor, kernel: int | None) -> torch.Size:
+    """The tensor's shape in our network, whose dense layer may be a convolution of this kernel in the file."""
+    if kernel is not None and tensor.dim() == 4 and tensor.shape[2:] == (kernel, kernel):
+        return tensor.flatten(1).shape
+    return tensor.shape

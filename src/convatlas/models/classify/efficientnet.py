@@ -22,7 +22,14 @@ from convatlas.errors import UsageError
 from convatlas.layers.round_channels import round_channels
 from convatlas.layers.same_conv import SameConv2d
 from convatlas.layers.stochastic_depth import StochasticDepth
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.contract import (
+    FeatureInfo,
+    check_at_least,
+    check_fraction,
+    check_images,
+    check_positive,
+    check_rows,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,28 +113,18 @@ class EfficientNetConfig:
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "in_channels", "num_classes")
-        check_scaling(self, width=self.width, depth=self.depth, dropout=self.dropout, survival=self.survival)
+        check_positive(self, "width", "depth")
+        check_fraction(self, "dropout")
+        check_survival(self, self.survival)
+        check_rows(self, "stages", Stage)
         if not (isinstance(self.norm_eps, float) and 0 < self.norm_eps < 1):
             raise UsageError(f"EfficientNetConfig.norm_eps must be between 0 and 1, not {self.norm_eps!r}")
-        check_stages(self, self.stages)
 
 
-def check_scaling(config: object, *, width: float, depth: float, dropout: float, survival: float) -> None:
-    """Raise UsageError naming the config's field unless width, depth > 0, 0 <= dropout < 1 and 0 < survival <= 1."""
-    name = type(config).__name__
-    for field, value in (("width", width), ("depth", depth)):
-        if not (isinstance(value, int | float) and 0 < value < math.inf):
-            raise UsageError(f"{name}.{field} must be a number above 0, not {value!r}")
-    if not (isinstance(dropout, int | float) and 0 <= dropout < 1):
-        raise UsageError(f"{name}.dropout must be at least 0 and below 1, not {dropout!r}")
-    if not (isinstance(survival, int | float) and 0 < survival <= 1):
-        raise UsageError(f"{name}.survival must be above 0 and at most 1, not {survival!r}")
-
-
-def check_stages(config: object, stages: tuple[Stage, ...]) -> None:
-    """Raise UsageError naming the config's field `stages` unless it is one Stage or more."""
-    if not (isinstance(stages, tuple) and stages and all(isinstance(row, Stage) for row in stages)):
-        raise UsageError(f"{type(config).__name__}.stages must be one Stage or more, not {stages!r}")
+def check_survival(config: object, value: object) -> None:
+    """Raise UsageError naming the config's field `survival` unless it is above 0 and at most 1."""
+    if not (isinstance(value, int | float) and 0 < value <= 1):
+        raise UsageError(f"{type(config).__name__}.survival must be above 0 and at most 1, not {value!r}")
 
 
 def _config(name: str, *, dropout: float, norm_eps: float = 1e-5) -> EfficientNetConfig:

@@ -19,12 +19,18 @@ from convatlas.layers.stochastic_depth import StochasticDepth
 from convatlas.models.classify.efficientnet import (
     TABLE_1,
     Stage,
-    check_scaling,
-    check_stages,
+    check_survival,
     initialise,
     scale_stages,
 )
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.contract import (
+    FeatureInfo,
+    check_at_least,
+    check_fraction,
+    check_images,
+    check_positive,
+    check_rows,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +47,10 @@ class EfficientNetLiteConfig:
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "in_channels", "num_classes")
-        check_scaling(self, width=self.width, depth=self.depth, dropout=self.dropout, survival=self.survival)
-        check_stages(self, self.stages)
+        check_positive(self, "width", "depth")
+        check_fraction(self, "dropout")
+        check_survival(self, self.survival)
+        check_rows(self, "stages", Stage)
 
 
 CONFIGS = {"efficientnet_lite0": EfficientNetLiteConfig()}

@@ -9,14 +9,20 @@ BatchNorm's averages move by 0.1 a step, not 0.003, which needs thousands of ste
 Shapes: N images, C channels, H x W pixels, K classes. An odd size is rounded up when it is halved.
 """
 
-import math
 from dataclasses import dataclass
 
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError
 from convatlas.layers.round_channels import round_channels
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.contract import (
+    FeatureInfo,
+    check_at_least,
+    check_fraction,
+    check_images,
+    check_positive,
+    check_rows,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +63,9 @@ class MobileNetV2Config:
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "in_channels", "num_classes")
-        if not (isinstance(self.width, int | float) and 0 < self.width < math.inf):
-            raise UsageError(f"MobileNetV2Config.width must be a number above 0, not {self.width!r}")
-        if not (isinstance(self.dropout, int | float) and 0 <= self.dropout < 1):
-            raise UsageError(f"MobileNetV2Config.dropout must be at least 0 and below 1, not {self.dropout!r}")
-        stages: object = self.stages
-        if not (isinstance(stages, tuple) and stages and all(isinstance(row, Stage) for row in stages)):
-            raise UsageError(f"MobileNetV2Config.stages must be one Stage or more, not {self.stages!r}")
+        check_positive(self, "width")
+        check_fraction(self, "dropout")
+        check_rows(self, "stages", Stage)
 
 
 CONFIGS = {"mobilenet_v2": MobileNetV2Config()}

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError
-from convatlas.models.contract import FeatureInfo, check_at_least, check_images
+from convatlas.models.contract import FeatureInfo, check_at_least, check_images, check_whole_numbers
 
 Shortcut = Literal["projection", "zero-pad", "none"]
 
@@ -37,9 +37,7 @@ class ResNetConfig:
     def __post_init__(self) -> None:
         check_at_least(self, 1, "width", "in_channels", "num_classes")
         check_shortcut(self, self.shortcut)
-        whole = isinstance(self.depths, tuple) and all(type(depth) is int and depth >= 1 for depth in self.depths)
-        if not whole or len(self.depths) != 4:
-            raise UsageError(f"ResNetConfig.depths must be four whole numbers >= 1, not {self.depths!r}")
+        check_whole_numbers(self, "depths", count=4)
         if self.stride_in_1x1 and not self.bottleneck:
             raise UsageError("ResNetConfig.stride_in_1x1 needs bottleneck=True: a basic block has no 1x1 convolution")
 

@@ -1,11 +1,18 @@
-"""timm's names for networks of inverted residuals: `blocks.2.0.conv_pwl`. Its ResNets keep torchvision's names."""
+"""timm's names: `blocks.2.0.conv_pwl` in networks of inverted residuals. Its ResNets keep torchvision's names."""
 
 from torch import nn
 
 from convatlas.models.classify.efficientnet import EfficientNet
 from convatlas.models.classify.efficientnet_lite import EfficientNetLite
 from convatlas.models.classify.mobilenet_v2 import MobileNetV2
-from convatlas.weights.keys.torchvision import blocks
+from convatlas.models.classify.vgg import VGG
+from convatlas.weights.keys.torchvision import blocks, vgg_features
+
+
+def vgg(network: VGG) -> dict[str, str]:
+    """torchvision's names up to the dense layers, of which the hidden ones are convolutions."""
+    dense = {"pre_logits.fc1": "head.fc6", "pre_logits.fc2": "head.fc7", "head.fc": "head.fc8"}
+    return vgg_features(network) | dense
 
 
 def inverted_residuals(network: MobileNetV2 | EfficientNet | EfficientNetLite) -> dict[str, str]:

@@ -5,9 +5,28 @@ from typing import cast
 
 from torch import nn
 
+from convatlas.models.classify.alexnet import AlexNet
 from convatlas.models.classify.efficientnet import EfficientNet, MBConv
+from convatlas.models.classify.googlenet import GoogLeNet
+from convatlas.models.classify.inception_v2 import ConvNorm
+from convatlas.models.classify.inception_v3 import InceptionV3
 from convatlas.models.classify.mobilenet_v2 import MobileNetV2
 from convatlas.models.classify.resnet import ResNet
+from convatlas.models.classify.vgg import VGG
+
+
+def alexnet(_network: AlexNet) -> dict[str, str]:
+    """All layers are counted through, poolings, activations and dropouts too."""
+    return {
+        "features.0": "stages.0.conv1",
+        "features.3": "stages.1.conv2",
+        "features.6": "stages.2.conv3",
+        "features.8": "stages.2.conv4",
+        "features.10": "stages.2.conv5",
+        "classifier.1": "head.fc6",
+        "classifier.4": "head.fc7",
+        "classifier.6": "head.fc8",
+    }
 
 
 def resnet(network: ResNet) -> dict[str, str]:
@@ -20,6 +39,60 @@ def resnet(network: ResNet) -> dict[str, str]:
             names[f"{theirs}.bn{layer}"] = f"{ours}.residual.bn{layer}"
         names[f"{theirs}.downsample.0"] = f"{ours}.shortcut.conv"
         names[f"{theirs}.downsample.1"] = f"{ours}.shortcut.bn"
+    return names
+
+
+def vgg(network: VGG) -> dict[str, str]:
+    """All layers are counted through, poolings, normalisations and activations too."""
+    return vgg_features(network) | {"classifier.0": "head.fc6", "classifier.3": "head.fc7", "classifier.6": "head.fc8"}
+
+
+def vgg_features(network: VGG) -> dict[str, str]:
+    """The layers before the dense ones, which timm calls so too."""
+    steps = [
+        f"stages.{stage}.{name}" for stage, layers in enumerate(network.stages) for name, _ in layers.named_children()
+    ]
+    return {f"features.{number}": ours for number, ours in enumerate(steps)}
+
+
+def googlenet(network: GoogLeNet) -> dict[str, str]:
+    """`inception4a.branch3.1` is our stage 1, its module a, the 3x3 in place of the paper's 5x5."""
+    names = {"fc": "head.fc"}
+    for theirs, ours in (("conv1", "conv1"), ("conv2", "reduce"), ("conv3", "conv2")):
+        names |= conv_and_bn(theirs, f"stem.{ours}")
+    paths = {
+        "branch1": "branch1x1",
+        "branch2.0": "branch3x3.reduce",
+        "branch2.1": "branch3x3.conv",
+        "branch3.0": "branch5x5.reduce",
+        "branch3.1": "branch5x5.conv",
+        "branch4.1": "branch_pool.proj",
+    }
+    for stage, modules in enumerate(network.stages):
+        for letter, _ in modules.named_children():
+            for theirs, ours in paths.items():
+                names |= conv_and_bn(f"inception{stage + 3}{letter}.{theirs}", f"stages.{stage}.{letter}.{ours}")
+    for aux in ("aux1", "aux2"):
+        names |= conv_and_bn(f"{aux}.conv", f"{aux}.conv")
+        names |= {f"{aux}.{dense}": f"{aux}.{dense}" for dense in ("fc1", "fc2")}
+    return names
+
+
+def inception_v3(network: InceptionV3) -> dict[str, str]:
+    """`Mixed_5b` is our `stages.0.1`; steps of a branch are counted from 1: `branch3x3dbl_3a` is `branch3x3dbl.2.a`."""
+    stem = ("Conv2d_1a_3x3", "Conv2d_2a_3x3", "Conv2d_2b_3x3", "Conv2d_3b_1x1", "Conv2d_4a_3x3")
+    names = {"fc": "head.fc", "AuxLogits.fc": "aux.fc"}
+    for number, theirs in enumerate(stem, 1):
+        names |= conv_and_bn(theirs, f"stem.conv{number}")
+    for step in ("conv0", "conv1"):
+        names |= conv_and_bn(f"AuxLogits.{step}", f"aux.{step}")
+    for ours, module in network.stages.named_modules():
+        if isinstance(module, ConvNorm):
+            stage, place, branch, *steps = ours.split(".")
+            counted = [str(int(step) + 1) if step.isdigit() else step for step in steps if step != "proj"]
+            theirs = "_".join([branch, "".join(counted)]) if counted else branch
+            letter = chr(ord("a") + int(place))
+            names |= conv_and_bn(f"Mixed_{int(stage) + 5}{letter}.{theirs}", f"stages.{ours}")
     return names
 
 
@@ -55,6 +128,11 @@ def efficientnet(network: EfficientNet) -> dict[str, str]:
         names |= conv_norm(f"{theirs}.{first + 2}", f"{ours}.project")
     names |= conv_norm(f"features.{len(network.stages) + 1}", "head.last")
     return names | {"classifier.1": "head.fc"}
+
+
+def conv_and_bn(theirs: str, ours: str) -> dict[str, str]:
+    """A convolution and its normalisation, where torchvision names them as we do."""
+    return {f"{theirs}.conv": f"{ours}.conv", f"{theirs}.bn": f"{ours}.bn"}
 
 
 def conv_norm(theirs: str, ours: str) -> dict[str, str]:
