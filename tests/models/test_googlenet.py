@@ -1,5 +1,7 @@
 """GoogLeNet against its paper, hand arithmetic, torchvision's network, and a twin in plain functions."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -290,11 +292,21 @@ def test_the_public_form_starts_normal_and_cut_at_two_deviations():
 # --- Learning
 
 
+@torch.no_grad()
+def mistakes(network: nn.Module, x: Tensor, labels: Tensor) -> int:
+    """Of the network in use. BatchNorm's averages lag by tens of steps: here they are those of these pictures."""
+    network = copy.deepcopy(network)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    network(x)
+    return int((decode(network.eval()(x)).argmax(dim=1) != labels).sum())
+
+
 @pytest.mark.parametrize(
-    ("name", "aux", "rate", "steps"),
-    [("googlenet", False, 2e-2, 60), ("googlenet", True, 1e-2, 80), ("googlenet_paper", False, 3e-3, 100)],
+    ("name", "aux", "rate"), [("googlenet", False, 2e-2), ("googlenet", True, 1e-2), ("googlenet_paper", False, 3e-3)]
 )
-def test_it_learns_64_digits_by_heart(digits: PictureSet, name: str, aux: bool, rate: float, steps: int):
+def test_it_learns_64_digits_by_heart(digits: PictureSet, name: str, aux: bool, rate: float):
     chosen = np.random.default_rng(0).permutation(len(digits))[:64]
     x = torch.tensor(np.stack([digits.read(int(index)) for index in chosen])).permute(0, 3, 1, 2) / 128.0 - 1
     x = F.pad(x, (2, 2, 2, 2), value=-1.0)
@@ -303,17 +315,14 @@ def test_it_learns_64_digits_by_heart(digits: PictureSet, name: str, aux: bool, 
     torch.manual_seed(0)
     network = create_model(name, aux=aux, in_channels=1, num_classes=10, dropout=0.0, **SMALL)
     optimizer = torch.optim.AdamW(network.parameters(), lr=rate)
-    for _ in range(steps):
+    for step in range(1, 301):
         loss = sum(term.mean() for term in losses(network, network(x), targets).values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (decode(network.eval()(x)).argmax(dim=1) == labels).all()
+        if step % 20 == 0 and mistakes(network, x, labels) == 0:
+            return
+    pytest.fail(f"{mistakes(network, x, labels)} of 64 digits are not learnt after {step} steps")
 
 
 # --- Bad input
