@@ -25,6 +25,7 @@ from convatlas.models.classify import (
     shufflenet_v2_plus,
     squeezenet,
 )
+from tests.models.learning import settle
 
 # The smallest member of each design, and the side of the pictures that it and the larger ones are tried on.
 SMALLEST = {
@@ -182,31 +183,14 @@ def settled(name: str, *, side: int | None = None, **changes: object) -> nn.Modu
     """The network after a look at some pictures, ready to answer.
 
     Where BatchNorm's averages are still 0 and 1, a residual network doubles the variance in each block: 600 overflow.
-    Nothing but BatchNorm is in training: stochastic depth and dropout would give it averages that no answer has.
     Weights that start at zero, as ViT's classifier, are drawn: nothing would pass them, no mistake and no gradient.
     """
     network = create_model(name, **{**LIGHTER.get(name, {}), **changes}).eval()
     for parameter in network.parameters():
         if parameter.dim() > 1 and not parameter.any():
             nn.init.normal_(parameter, std=0.02)
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    for norm in norms:
-        norm.momentum = 1.0
-        norm.train()
-    if norms:
-        with torch.no_grad():
-            network(images(name, count=16, channels=changes.get("in_channels"), side=side))
-    return network.eval()
-
-
-def assert_equal_but_for_rounding(got: Tensor, wanted: Tensor) -> None:
-    """In float64, relative to the largest output.
-
-    Sums in another order differ by about 1e-16 of their terms, and random weights amplify that from block to block:
-    the deepest networks, whose outputs are hundreds, are off by some 1e-12 of the largest; a mistake by 1e-3 or more.
-    """
-    assert got.dtype == wanted.dtype == torch.float64
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
+    settle(network, images(name, count=16, channels=changes.get("in_channels"), side=side))
+    return network
 
 
 def on_meta(name: str) -> nn.Module:

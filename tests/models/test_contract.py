@@ -16,6 +16,7 @@ from convatlas.engine.classifier import classifiers
 from convatlas.errors import UsageError
 from convatlas.models import MODELS, create_model, model_config
 from convatlas.models.contract import capture
+from tests.models.equality import assert_equal
 from tests.models.members import (
     FIXED_CLASSES,
     FIXED_SIZE,
@@ -24,7 +25,6 @@ from tests.models.members import (
     SMALLEST,
     VIT,
     WITH_AUXILIARY,
-    assert_equal_but_for_rounding,
     images,
     on_meta,
     settled,
@@ -142,7 +142,7 @@ def test_an_answer_does_not_depend_on_the_rest_of_the_batch(name):
     network = settled(name).double()
     x = images(name, count=3).double()
     with torch.no_grad():
-        assert_equal_but_for_rounding(network(x)[:1], network(x[:1]))
+        assert_equal(network(x)[:1], network(x[:1]))
 
 
 @variants()
@@ -152,7 +152,7 @@ def test_channels_last_gives_the_same(name):
     with torch.no_grad():
         expected = network(x)
         last = network.to(memory_format=torch.channels_last)(x.to(memory_format=torch.channels_last))
-    assert_equal_but_for_rounding(last, expected)
+    assert_equal(last, expected)
 
 
 def blocks(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -229,8 +229,8 @@ def test_auxiliary_classifiers_keep_the_promises_too(name, changes):
         expected, alone = network(x.double()), network(x[:1].double())
         last = network.to(memory_format=torch.channels_last)(x.double().to(memory_format=torch.channels_last))
         for wanted, one, each in zip(expected, alone, last, strict=True):
-            assert_equal_but_for_rounding(one, wanted[:1])
-            assert_equal_but_for_rounding(each, wanted)
+            assert_equal(one, wanted[:1])
+            assert_equal(each, wanted)
 
 
 @variants()

@@ -4,11 +4,11 @@ memory-efficient mode against the plain one.
 
 import copy
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from benchmarks.peers import scramble
 from pytorchcv.model_provider import get_model
 from torch import Tensor, nn
 
@@ -18,6 +18,8 @@ from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
 from convatlas.models.classify.densenet import CONFIGS, DenseLayer, DenseNetConfig
 from convatlas.weights.load import load_weights
+from tests.models.equality import assert_equal
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-15")
 
@@ -51,22 +53,6 @@ FORMS = [{"bottleneck": True}, {"bottleneck": False, "compression": 1.0}]
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)
-
-
-def randomised(network: nn.Module) -> nn.Module:
-    """In float64, each normalisation different."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.2)
-            nn.init.normal_(module.running_mean, std=0.2)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return network.double().eval()
-
-
-def assert_equal(ours: Tensor, theirs: Tensor) -> None:
-    assert theirs.std() > 1e-6
-    assert (ours - theirs).abs().max() <= 1e-10 * theirs.abs().max()
 
 
 # --- The tables
@@ -129,7 +115,7 @@ def test_the_depth_in_the_name_counts_the_layers_with_weights(name):
 
 
 def test_a_layer_reads_all_maps_before_it_and_adds_k():
-    network = randomised(create_model("densenet121", **SMALL))
+    network = scramble(create_model("densenet121", **SMALL))
     block = network.stages[0].block
     x = torch.randn(2, 12, 8, 8, dtype=torch.float64)
     with torch.no_grad():
@@ -166,7 +152,7 @@ def test_features_are_the_dense_blocks():
 )
 def test_answers_as_torchvision_does_with_the_same_weights(name, size):
     layers, k = IMAGENET[name]
-    theirs = randomised(torchvision.models.DenseNet(growth_rate=k, block_config=layers, num_init_features=2 * k))
+    theirs = scramble(torchvision.models.DenseNet(growth_rate=k, block_config=layers, num_init_features=2 * k))
     ours = create_model(name).double().eval()
     load_weights(ours, theirs.state_dict(), source="torchvision")
     x = torch.randn(2, 3, *size, dtype=torch.float64)
@@ -176,7 +162,7 @@ def test_answers_as_torchvision_does_with_the_same_weights(name, size):
 
 def test_the_names_in_the_published_files_are_understood():
     """They are older than torchvision's network: `norm.1` for `norm1`."""
-    theirs = randomised(torchvision.models.densenet121(weights=None)).state_dict()
+    theirs = scramble(torchvision.models.densenet121(weights=None)).state_dict()
     old = {}
     for name, value in theirs.items():
         if name.endswith(".num_batches_tracked"):
@@ -201,7 +187,7 @@ def test_the_names_in_the_published_files_are_understood():
     ],
 )
 def test_bc_answers_as_pytorchcv_does_with_the_same_weights(name, theirs):
-    peer = randomised(get_model(theirs, pretrained=False))
+    peer = scramble(get_model(theirs, pretrained=False))
     ours = create_model(name).double().eval()
     mine, state = ours.state_dict(), peer.state_dict()
     assert [tuple(value.shape) for value in mine.values()] == [tuple(value.shape) for value in state.values()]
@@ -213,7 +199,7 @@ def test_bc_answers_as_pytorchcv_does_with_the_same_weights(name, theirs):
 
 def test_the_plain_form_equals_a_twin_in_plain_functions():
     """Section 3, and no compression. pytorchcv's networks of this form halve the channels: 599,050 parameters."""
-    network = randomised(create_model("densenet40_k12_cifar", layers=(3, 2, 2)))
+    network = scramble(create_model("densenet40_k12_cifar", layers=(3, 2, 2)))
     state = network.state_dict()
 
     def norm_relu(x: Tensor, name: str) -> Tensor:
@@ -246,7 +232,7 @@ def test_the_plain_form_equals_a_twin_in_plain_functions():
 
 def pair(**changes: object) -> tuple[nn.Module, nn.Module]:
     """The same small network twice, plain and memory-efficient, in float64 and in training."""
-    plain = randomised(create_model("densenet121", **{**SMALL, **changes})).train()
+    plain = scramble(create_model("densenet121", **{**SMALL, **changes})).train()
     efficient = create_model("densenet121", **{**SMALL, **changes}, memory_efficient=True).double().train()
     efficient.load_state_dict(copy.deepcopy(plain.state_dict()))
     return plain, efficient
@@ -397,22 +383,9 @@ def test_convolutions_start_normal_with_variance_2_over_fan_out():
     "changes", [{}, {"memory_efficient": True}, {"bottleneck": False, "compression": 1.0}], ids=str
 )
 def test_it_learns_64_digits_by_heart(digits: PictureSet, changes):
-    chosen = np.random.default_rng(0).permutation(len(digits))[:64]
-    x = torch.tensor(np.stack([digits.read(int(index)) for index in chosen])).permute(0, 3, 1, 2) / 128.0 - 1
-    labels = torch.tensor(digits.targets[chosen])
-    x = F.avg_pool2d(x, 2)
     network = create_model("densenet_bc100_k12_cifar", **{**SMALL, **changes}, in_channels=1, num_classes=10)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-2)
-    for _ in range(40):
-        optimizer.zero_grad()
-        F.cross_entropy(network(x), labels).backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == labels).all()
+    assert mistakes_after(40, network, *sixty_four(digits, 14), optimizer) == 0
 
 
 # --- Bad input

@@ -12,6 +12,7 @@ import skimage.data
 import timm
 import torch
 import torchvision.models
+from benchmarks.peers import scramble
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
@@ -22,6 +23,8 @@ from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
 from convatlas.models.classify.efficientnet import CONFIGS, PUBLISHED, TABLE_1, Stage, compound_scaling, scale_stages
 from convatlas.models.classify.efficientnet_lite import EfficientNetLite, EfficientNetLiteConfig
+from tests.models.equality import assert_equal
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-24")
 
@@ -60,19 +63,6 @@ def on_meta(name: str, **changes: object) -> nn.Module:
         return create_model(name, **changes)
 
 
-def randomised(network: nn.Module) -> nn.Module:
-    """In float64, with BatchNorm's values random too, so that none of them can be swapped or lost unseen."""
-    torch.manual_seed(0)
-    network = network.eval().double()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return network
-
-
 def with_the_weights_of(network: nn.Module, peer: nn.Module) -> nn.Module:
     """The peer with our values, matched by their order."""
     peer = peer.double()
@@ -86,7 +76,7 @@ def assert_same_answers(network: nn.Module, peer: nn.Module, size: tuple[int, in
     x = torch.randn(2, 3, *size, dtype=torch.float64)
     with torch.no_grad():
         ours, theirs = network(x), peer(x)
-    assert (ours - theirs).abs().max() <= 1e-10 * theirs.abs().max()
+    assert_equal(ours, theirs)
 
 
 # --- Counts
@@ -177,19 +167,19 @@ def test_lite_does_not_scale_its_ends():
     "name", [n if n == "efficientnet_b0" else pytest.param(n, marks=pytest.mark.every_variant) for n in PUBLISHED]
 )
 def test_answers_as_torchvision_does_with_the_same_weights(name):
-    network = randomised(create_model(name))
+    network = scramble(create_model(name))
     peer = with_the_weights_of(network, getattr(torchvision.models, name)())
     assert_same_answers(network, peer, size=(64, 45))
 
 
 @pytest.mark.parametrize("size", [(64, 64), (75, 50)])
 def test_lite0_answers_as_timm_does_with_the_same_weights(size):
-    network = randomised(create_model("efficientnet_lite0"))
+    network = scramble(create_model("efficientnet_lite0"))
     assert_same_answers(network, with_the_weights_of(network, timm.create_model("tf_efficientnet_lite0")), size)
 
 
 def test_the_authors_own_padding_and_epsilon_are_config_fields():
-    network = randomised(create_model("efficientnet_b0", same_padding=True, norm_eps=1e-3))
+    network = scramble(create_model("efficientnet_b0", same_padding=True, norm_eps=1e-3))
     assert_same_answers(network, with_the_weights_of(network, timm.create_model("tf_efficientnet_b0")), (64, 50))
 
 
@@ -264,25 +254,10 @@ def test_every_parameter_gets_a_gradient(name):
 
 
 @pytest.mark.parametrize("name", ["efficientnet_b0", "efficientnet_lite0"])
-def test_overfits_64_digits(name, digits: PictureSet):
-    torch.manual_seed(0)
+def test_it_learns_64_digits_by_heart(digits: PictureSet, name: str):
     network = create_model(name, stages=TINY, dropout=0.0, survival=1.0, in_channels=1, num_classes=10)
-    indices = np.arange(0, 5000, 79)[:64]
-    pixels = np.stack([digits.read(int(index))[:, :, 0] for index in indices])
-    x = nn.functional.pad(torch.from_numpy(pixels)[:, None].float() / 255, (2, 2, 2, 2))
-    targets = torch.from_numpy(digits.targets[indices])
-    assert len(targets.unique()) == 10
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
-    for _ in range(30):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(network(x), targets).backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == targets).all()
+    assert mistakes_after(30, network, *sixty_four(digits, 32), optimizer) == 0
 
 
 @pytest.mark.parametrize(

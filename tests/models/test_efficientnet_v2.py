@@ -7,6 +7,7 @@ import pytest
 import timm
 import torch
 import torchvision.models
+from benchmarks.peers import scramble
 from torch import nn
 
 from convatlas.data.picture_set import PictureSet
@@ -14,6 +15,8 @@ from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
 from convatlas.models.classify.efficientnet import EfficientNetConfig, MBConv
 from convatlas.models.classify.efficientnet_v2 import FusedMBConv, Stage
+from tests.models.equality import assert_equal
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-25")
 
@@ -50,18 +53,6 @@ def on_meta(name: str, **changes: object) -> nn.Module:
         return create_model(name, **changes)
 
 
-def randomised(network: nn.Module) -> nn.Module:
-    """In float64, with BatchNorm's values random too, so that none of them can be swapped or lost unseen."""
-    network = network.eval().double()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return network
-
-
 def assert_same_answers(network: nn.Module, peer: nn.Module, size: tuple[int, int]) -> None:
     """The peer gets our values, matched by their order."""
     peer = peer.double().eval()
@@ -71,7 +62,7 @@ def assert_same_answers(network: nn.Module, peer: nn.Module, size: tuple[int, in
     x = torch.randn(2, 3, *size, dtype=torch.float64)
     with torch.no_grad():
         got, wanted = network(x), peer(x)
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
+    assert_equal(got, wanted)
 
 
 # --- Counts
@@ -119,13 +110,13 @@ def test_channels_and_blocks_are_those_by_hand(name):
 
 @pytest.mark.parametrize("size", [(64, 64), (75, 50)])
 def test_answers_as_torchvision_does_with_the_same_weights(size):
-    network = randomised(create_model(SMALLEST))
+    network = scramble(create_model(SMALLEST))
     assert_same_answers(network, torchvision.models.efficientnet_v2_s(), size)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (75, 50)])
 def test_the_authors_own_padding_is_a_config_field(size):
-    network = randomised(create_model(SMALLEST, same_padding=True))
+    network = scramble(create_model(SMALLEST, same_padding=True))
     assert_same_answers(network, timm.create_model("tf_efficientnetv2_s"), size)
 
 
@@ -193,24 +184,10 @@ def test_initial_weights_are_the_authors():
 # --- Training and features
 
 
-def test_overfits_64_digits(digits: PictureSet):
+def test_it_learns_64_digits_by_heart(digits: PictureSet):
     network = create_model(SMALLEST, stages=TINY, dropout=0.0, survival=1.0, in_channels=1, num_classes=10)
-    indices = np.arange(0, 5000, 79)[:64]
-    pixels = np.stack([digits.read(int(index))[:, :, 0] for index in indices])
-    x = nn.functional.pad(torch.from_numpy(pixels)[:, None].float() / 255, (2, 2, 2, 2))
-    targets = torch.from_numpy(digits.targets[indices])
-    assert len(targets.unique()) == 10
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
-    for _ in range(30):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(network(x), targets).backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == targets).all()
+    assert mistakes_after(30, network, *sixty_four(digits, 32), optimizer) == 0
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,12 @@
 import dataclasses
 import math
 
-import numpy as np
 import pytest
 import pytorchcv.models.inceptionresnetv1
 import timm
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from benchmarks.peers import scramble
+from torch import nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
 from convatlas.data.picture_set import PictureSet
@@ -19,6 +18,8 @@ from convatlas.models.classify.inception_resnet import V1, InceptionResNetBlock
 from convatlas.models.classify.se_inception_resnet_v2 import SEInceptionResNetV2
 from convatlas.weights.load import load_weights
 from convatlas.weights.recognise import looks_like
+from tests.models.equality import assert_equal
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-10")
 
@@ -34,22 +35,6 @@ SMALL = {"width": 0.05, "depths": (1, 1, 1)}
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)
-
-
-def with_random_state(network: nn.Module) -> nn.Module:
-    """In float64, each normalisation different."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.2)
-            nn.init.normal_(module.running_mean, std=0.2)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return network.double().eval()
-
-
-def assert_equal(ours: Tensor, theirs: Tensor) -> None:
-    assert theirs.std() > 1e-3
-    assert (ours - theirs).abs().max() <= 1e-10 * theirs.abs().max()
 
 
 # --- Counts
@@ -151,7 +136,7 @@ def test_the_maps_are_those_of_figure_15(name, maps):
 
 @pytest.mark.parametrize("size", [(75, 84), pytest.param((299, 267), marks=pytest.mark.every_variant)])
 def test_v2_answers_as_timm_s_with_the_same_weights(size):
-    theirs = with_random_state(timm.create_model("inception_resnet_v2"))
+    theirs = scramble(timm.create_model("inception_resnet_v2"))
     ours = create_model("inception_resnet_v2").double().eval()
     load_weights(ours, theirs.state_dict(), source="timm")
     x = torch.randn(1, 3, *size, dtype=torch.float64)
@@ -178,7 +163,7 @@ def test_v1_answers_as_pytorchcv_s_with_the_same_weights():
     del theirs.features.stage3.unit7
     theirs.features.final_pool = nn.AdaptiveAvgPool2d(1)
     theirs.output = nn.Linear(1792, 1000)
-    theirs = with_random_state(theirs)
+    theirs = scramble(theirs)
     ours = create_model("inception_resnet_v1").double().eval()
     values = list(theirs.state_dict().values())
     assert [value.shape for value in values] == [value.shape for value in ours.state_dict().values()]
@@ -253,23 +238,9 @@ def test_weights_start_as_in_the_authors_code():
     "name", ["inception_resnet_v1", pytest.param("inception_resnet_v2", marks=pytest.mark.every_variant)]
 )
 def test_it_learns_64_digits_by_heart(digits: PictureSet, name: str):
-    chosen = np.random.default_rng(0).permutation(len(digits))[:64]
-    x = torch.tensor(np.stack([digits.read(int(index)) for index in chosen])).permute(0, 3, 1, 2) / 128.0 - 1
-    x = F.interpolate(x, size=(75, 75), mode="bilinear")
-    labels = torch.tensor(digits.targets[chosen])
     network = create_model(name, in_channels=1, num_classes=10, dropout=0.0, **SMALL)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    for _ in range(40):
-        loss = F.cross_entropy(network(x), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == labels).all()
+    assert mistakes_after(40, network, *sixty_four(digits, 75), optimizer) == 0
 
 
 # --- Bad input

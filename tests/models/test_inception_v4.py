@@ -2,11 +2,10 @@
 
 import math
 
-import numpy as np
 import pytest
 import timm
 import torch
-import torch.nn.functional as F
+from benchmarks.peers import scramble
 from torch import nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -14,6 +13,8 @@ from convatlas.data.picture_set import PictureSet
 from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
 from convatlas.weights.load import load_weights
+from tests.models.equality import assert_equal
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-10")
 
@@ -24,17 +25,6 @@ SMALL = {"width": 0.05, "depths": (1, 1, 1)}
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)
-
-
-def with_random_state(network: nn.Module) -> nn.Module:
-    """In float64, each normalisation different."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.2)
-            nn.init.normal_(module.running_mean, std=0.2)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return network.double().eval()
 
 
 # --- Counts
@@ -111,14 +101,13 @@ def test_the_width_multiplies_every_layer_but_keeps_sixteen_channels():
 
 @pytest.mark.parametrize("size", [(75, 84), pytest.param((299, 267), marks=pytest.mark.every_variant)])
 def test_answers_as_timm_s_with_the_same_weights(size):
-    theirs = with_random_state(timm.create_model("inception_v4"))
+    theirs = scramble(timm.create_model("inception_v4"))
     ours = create_model("inception_v4").double().eval()
     load_weights(ours, theirs.state_dict(), source="timm")
     x = torch.randn(1, 3, *size, dtype=torch.float64)
     with torch.no_grad():
         wanted, got = theirs(x), ours(x)
-    assert wanted.std() > 1e-3
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
+    assert_equal(got, wanted)
 
 
 # --- The paper's and its authors' choices
@@ -151,23 +140,9 @@ def test_weights_start_as_in_the_authors_code():
 
 
 def test_it_learns_64_digits_by_heart(digits: PictureSet):
-    chosen = np.random.default_rng(0).permutation(len(digits))[:64]
-    x = torch.tensor(np.stack([digits.read(int(index)) for index in chosen])).permute(0, 3, 1, 2) / 128.0 - 1
-    x = F.interpolate(x, size=(75, 75), mode="bilinear")
-    labels = torch.tensor(digits.targets[chosen])
     network = create_model("inception_v4", in_channels=1, num_classes=10, dropout=0.0, **SMALL)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    for _ in range(40):
-        loss = F.cross_entropy(network(x), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == labels).all()
+    assert mistakes_after(40, network, *sixty_four(digits, 75), optimizer) == 0
 
 
 # --- Bad input

@@ -1,10 +1,10 @@
 """MnasNet against its paper, hand arithmetic, and torchvision's and timm's networks with the same weights."""
 
-import numpy as np
 import pytest
 import timm
 import torch
 import torchvision.models
+from benchmarks.peers import scramble
 from torch import nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -14,6 +14,8 @@ from convatlas.models import create_model, model_config
 from convatlas.models.classify.mnasnet import A1, MBConv, Stage
 from convatlas.weights.load import load_weights
 from convatlas.weights.recognise import looks_like
+from tests.models.equality import assert_equal_outputs
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-23")
 
@@ -62,26 +64,6 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
-def scrambled(network: nn.Module) -> nn.Module:
-    """In float64, with BatchNorm's values random too, so that none of them can be swapped or lost unseen."""
-    network = network.eval().double()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return network
-
-
-def assert_equal_outputs(ours: nn.Module, theirs: nn.Module, size: tuple[int, int] = (45, 54)) -> None:
-    x = torch.randn(2, 3, *size, dtype=torch.float64)
-    with torch.no_grad():
-        got, wanted = ours.double().eval()(x), theirs(x)
-    assert wanted.std() > 1e-6
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
-
-
 def multiple_of_8(channels: float) -> int:
     """The nearest; the next one where more than a tenth would be lost."""
     nearest = max(8, int(channels / 8 + 0.5) * 8)
@@ -125,7 +107,7 @@ def test_the_figures_follow_from_the_authors_code_by_hand(kind, width):
     ("name", "width"), [("mnasnet0_5", 0.5), ("mnasnet0_75", 0.75), ("mnasnet1_0", 1.0), ("mnasnet1_3", 1.3)]
 )
 def test_answers_as_torchvision_does_with_the_same_weights(name, width):
-    theirs = scrambled(getattr(torchvision.models, name)())
+    theirs = scramble(getattr(torchvision.models, name)())
     ours = create_model("mnasnet_b1", width=width).double()
     assert load_weights(ours, theirs.state_dict(), source="torchvision").fresh == ()
     assert_equal_outputs(ours, theirs, (75, 50))
@@ -144,10 +126,10 @@ def test_answers_as_torchvision_does_with_the_same_weights(name, width):
     ],
 )
 def test_answers_as_timm_does_with_the_same_weights(name, kind, width):
-    theirs = scrambled(timm.create_model(name))
+    theirs = scramble(timm.create_model(name))
     ours = create_model(f"mnasnet_{kind}", width=width).double()
     assert load_weights(ours, theirs.state_dict(), source="timm").fresh == ()
-    assert_equal_outputs(ours, theirs)
+    assert_equal_outputs(ours, theirs, (45, 54))
 
 
 def test_files_of_both_libraries_are_recognised():
@@ -208,24 +190,10 @@ def test_it_starts_as_the_authors_code():
     assert not network.head.fc.bias.any()
 
 
-def test_overfits_64_digits(digits: PictureSet):
+def test_it_learns_64_digits_by_heart(digits: PictureSet):
     network = create_model("mnasnet_a1", in_channels=1, num_classes=10, **SCALED)
-    indices = np.arange(0, 5000, 79)[:64]
-    pixels = np.stack([digits.read(int(index))[:, :, 0] for index in indices])
-    x = nn.functional.pad(torch.from_numpy(pixels)[:, None].float() / 255, (2, 2, 2, 2))
-    targets = torch.from_numpy(digits.targets[indices])
-    assert len(targets.unique()) == 10
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
-    for _ in range(40):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(network(x), targets).backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == targets).all()
+    assert mistakes_after(40, network, *sixty_four(digits, 32), optimizer) == 0
 
 
 @pytest.mark.parametrize("size", [(31, 64), (64, 31)])

@@ -1,9 +1,9 @@
 """MobileNet against its paper, hand arithmetic, and timm's and pytorchcv's networks with the same weights."""
 
-import numpy as np
 import pytest
 import timm
 import torch
+from benchmarks.peers import scramble
 from pytorchcv.model_provider import get_model
 from torch import nn
 
@@ -13,6 +13,8 @@ from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
 from convatlas.models.classify.mobilenet_v1 import DepthwiseSeparable, Stage
 from convatlas.weights.load import load_weights
+from tests.models.equality import assert_equal_outputs
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-18")
 
@@ -32,26 +34,6 @@ SCALED = {"width": 0.25, "stages": (Stage(out=64, repeats=1, stride=1), Stage(ou
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)
-
-
-def scrambled(network: nn.Module) -> nn.Module:
-    """In float64, with BatchNorm's values random too, so that none of them can be swapped or lost unseen."""
-    network = network.eval().double()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return network
-
-
-def assert_equal_outputs(ours: nn.Module, theirs: nn.Module, size: tuple[int, int] = (45, 54)) -> None:
-    x = torch.randn(2, 3, *size, dtype=torch.float64)
-    with torch.no_grad():
-        got, wanted = ours.double().eval()(x), theirs(x)
-    assert wanted.std() > 1e-6
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
 
 
 @pytest.mark.parametrize("width", FIGURES)
@@ -87,7 +69,7 @@ def test_a_separable_block_costs_what_equation_5_says():
 
 @pytest.mark.parametrize(("name", "width"), [("mobilenetv1_100", 1.0), ("mobilenetv1_125", 1.25)])
 def test_answers_as_timm_does_with_the_same_weights(name, width):
-    theirs = scrambled(timm.create_model(name))
+    theirs = scramble(timm.create_model(name))
     ours = create_model("mobilenet_v1", width=width).double()
     assert load_weights(ours, theirs.state_dict(), source="timm").fresh == ()
     assert_equal_outputs(ours, theirs, (75, 50))
@@ -95,7 +77,7 @@ def test_answers_as_timm_does_with_the_same_weights(name, width):
 
 @pytest.mark.parametrize(("name", "width"), [("mobilenet_w3d4", 0.75), ("mobilenet_wd2", 0.5), ("mobilenet_wd4", 0.25)])
 def test_answers_as_pytorchcv_does_with_the_same_weights(name, width):
-    ours, theirs = scrambled(create_model("mobilenet_v1", width=width)), get_model(name).double().eval()
+    ours, theirs = scramble(create_model("mobilenet_v1", width=width)), get_model(name).double().eval()
     for module in list(theirs.modules()):
         for part, child in module.named_children():
             if isinstance(child, nn.ReLU):
@@ -130,24 +112,10 @@ def test_initial_weights_are_normal_and_cut_at_two_deviations():
     assert not network.head.fc.bias.any()
 
 
-def test_overfits_64_digits(digits: PictureSet):
+def test_it_learns_64_digits_by_heart(digits: PictureSet):
     network = create_model("mobilenet_v1", in_channels=1, num_classes=10, **SCALED)
-    indices = np.arange(0, 5000, 79)[:64]
-    pixels = np.stack([digits.read(int(index))[:, :, 0] for index in indices])
-    x = nn.functional.pad(torch.from_numpy(pixels)[:, None].float() / 255, (2, 2, 2, 2))
-    targets = torch.from_numpy(digits.targets[indices])
-    assert len(targets.unique()) == 10
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-2)
-    for _ in range(40):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(network(x), targets).backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == targets).all()
+    assert mistakes_after(40, network, *sixty_four(digits, 32), optimizer) == 0
 
 
 @pytest.mark.parametrize("size", [(31, 64), (64, 31)])

@@ -1,10 +1,10 @@
 """MobileNetV3 against its paper, hand arithmetic, and torchvision's and timm's networks with the same weights."""
 
-import numpy as np
 import pytest
 import timm
 import torch
 import torchvision.models
+from benchmarks.peers import scramble
 from torch import nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -14,6 +14,8 @@ from convatlas.models import create_model, model_config
 from convatlas.models.classify.mobilenet_v3 import LARGE, SMALL, Bottleneck, Row, SqueezeExcitation
 from convatlas.weights.load import load_weights
 from convatlas.weights.recognise import looks_like
+from tests.models.equality import assert_equal_outputs
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-20")
 
@@ -61,26 +63,6 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
-def scrambled(network: nn.Module) -> nn.Module:
-    """In float64, with BatchNorm's values random too, so that none of them can be swapped or lost unseen."""
-    network = network.eval().double()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return network
-
-
-def assert_equal_outputs(ours: nn.Module, theirs: nn.Module, size: tuple[int, int] = (45, 54)) -> None:
-    x = torch.randn(2, 3, *size, dtype=torch.float64)
-    with torch.no_grad():
-        got, wanted = ours.double().eval()(x), theirs(x)
-    assert wanted.std() > 1e-6
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
-
-
 def multiple_of_8(channels: float) -> int:
     """The nearest; the next one where more than a tenth would be lost."""
     nearest = max(8, int(channels / 8 + 0.5) * 8)
@@ -119,7 +101,7 @@ def test_the_figures_follow_from_the_tables_by_hand(kind, width):
 
 @pytest.mark.parametrize(("kind", "size"), [("small", (64, 64)), ("large", (75, 50)), ("small", (33, 64))])
 def test_answers_as_torchvision_does_with_the_same_weights(kind, size):
-    theirs = scrambled(getattr(torchvision.models, f"mobilenet_v3_{kind}")())
+    theirs = scramble(getattr(torchvision.models, f"mobilenet_v3_{kind}")())
     ours = create_model(f"mobilenet_v3_{kind}").double()
     assert load_weights(ours, theirs.state_dict(), source="torchvision").fresh == ()
     assert_equal_outputs(ours, theirs, size)
@@ -127,14 +109,14 @@ def test_answers_as_torchvision_does_with_the_same_weights(kind, size):
 
 @pytest.mark.parametrize(("kind", "width"), [("large", 1.0), ("large", 0.75), ("small", 1.0), ("small", 0.75)])
 def test_answers_as_timm_does_with_the_same_weights(kind, width):
-    theirs = scrambled(timm.create_model(f"mobilenetv3_{kind}_{round(100 * width):03}", bn_eps=1e-3))
+    theirs = scramble(timm.create_model(f"mobilenetv3_{kind}_{round(100 * width):03}", bn_eps=1e-3))
     ours = create_model(f"mobilenet_v3_{kind}", width=width).double()
     places, values = ours.state_dict(), theirs.state_dict().values()
     assert [value.numel() for value in values] == [place.numel() for place in places.values()]
     # The same tensors in the same order; timm's hidden layer is a convolution.
     pairs = zip(places.items(), values, strict=True)
     ours.load_state_dict({key: value.reshape(place.shape) for (key, place), value in pairs})
-    assert_equal_outputs(ours, theirs)
+    assert_equal_outputs(ours, theirs, (45, 54))
 
 
 def test_files_of_torchvision_are_recognised():
@@ -201,24 +183,10 @@ def test_initial_weights_are_normal_and_cut_at_two_deviations():
     assert not network.head.fc.bias.any()
 
 
-def test_overfits_64_digits(digits: PictureSet):
+def test_it_learns_64_digits_by_heart(digits: PictureSet):
     network = create_model("mobilenet_v3_small", in_channels=1, num_classes=10, **SCALED)
-    indices = np.arange(0, 5000, 79)[:64]
-    pixels = np.stack([digits.read(int(index))[:, :, 0] for index in indices])
-    x = nn.functional.pad(torch.from_numpy(pixels)[:, None].float() / 255, (2, 2, 2, 2))
-    targets = torch.from_numpy(digits.targets[indices])
-    assert len(targets.unique()) == 10
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    for _ in range(40):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(network(x), targets).backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == targets).all()
+    assert mistakes_after(40, network, *sixty_four(digits, 32), optimizer) == 0
 
 
 @pytest.mark.parametrize("size", [(31, 64), (64, 31)])

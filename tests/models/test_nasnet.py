@@ -9,6 +9,7 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
+from benchmarks.peers import scramble
 from PIL import Image
 from pytorchcv.model_provider import get_model
 from timm.layers import AvgPool2dSame
@@ -23,6 +24,8 @@ from convatlas.models.classify.nasnet import NASNet, NASNetOutput, decode, losse
 from convatlas.models.classify.nasnet_cells import AveragePool, Cell, MaxPool, ReductionCell, ScheduledDropPath
 from convatlas.tasks.family import decode_for, own_losses
 from convatlas.weights.load import load_backbone, load_weights
+from tests.models.equality import assert_equal
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-17")
 
@@ -48,22 +51,6 @@ SMALL = {"repeats": 1, "penultimate": 96, "stem_channels": 8}  # F = 4
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)
-
-
-def randomised(network: nn.Module) -> nn.Module:
-    """In float64, each normalisation different."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.2)
-            nn.init.normal_(module.running_mean, std=0.2)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return network.double().eval()
-
-
-def assert_equal(ours: Tensor, theirs: Tensor) -> None:
-    assert theirs.std() > 1e-6
-    assert (ours - theirs).abs().max() <= 1e-10 * theirs.abs().max()
 
 
 # --- The tables
@@ -214,7 +201,7 @@ def pairs(ours: nn.Module, theirs: nn.Module) -> Iterator[tuple[nn.Module, nn.Mo
 def test_answers_as_pytorchcv_does_with_the_same_weights(name, peer, side):
     theirs = get_model(peer, pretrained=False)
     theirs.features.final_pool = nn.AdaptiveAvgPool2d(1)
-    randomised(theirs)
+    scramble(theirs)
     ours = create_model(name).double().eval()
     matched = dict(pairs(ours, theirs))
     for module, own in matched.items():
@@ -247,7 +234,7 @@ def test_answers_as_timm_does_with_the_same_weights(size):
         for name, child in list(parent.named_children()):
             if isinstance(child, AvgPool2dSame):
                 setattr(parent, name, AverageOfPixels())
-    randomised(theirs)
+    scramble(theirs)
     ours = create_model("nasnet_large").double().eval()
     load_weights(ours, theirs.state_dict(), source="timm")
     x = torch.randn(1, 3, *size, dtype=torch.float64)
@@ -267,7 +254,7 @@ def test_pooling_is_padded_as_tensorflow_does(size):
 
 def test_the_first_cell_of_cifar_equals_a_twin_in_plain_functions():
     """Figure 4, left, with F = 4 on a state of 8 channels given twice, which 1x1 convolutions fit; no peer has it."""
-    network = randomised(create_model("nasnet_cifar", **SMALL))
+    network = scramble(create_model("nasnet_cifar", **SMALL))
     cell = network.stages[0][0]
     state = cell.state_dict()
 
@@ -307,7 +294,7 @@ def test_the_first_cell_of_cifar_equals_a_twin_in_plain_functions():
 
 def test_the_large_network_hands_on_the_state_before_a_reduction_s_input():
     for skips in (False, True):
-        network = randomised(create_model("nasnet_cifar", **SMALL, previous_skips_reduction=skips))
+        network = scramble(create_model("nasnet_cifar", **SMALL, previous_skips_reduction=skips))
         cell = next(module for module in network.modules() if isinstance(module, ReductionCell))
         before, current = torch.randn(2, 1, 24, 8, 8, dtype=torch.float64)
         before = before[:, :8]  # the stem's output
@@ -462,25 +449,11 @@ def test_weights_start_normal_with_variance_2_6_over_fan_out_and_cut():
     assert not network.head.fc.bias.any()
 
 
-@pytest.mark.parametrize("name", ["nasnet_cifar", "nasnet_mobile"])
-def test_it_learns_64_digits_by_heart(digits: PictureSet, name: str):
-    chosen = np.random.default_rng(0).permutation(len(digits))[:64]
-    x = torch.tensor(np.stack([digits.read(int(index)) for index in chosen])).permute(0, 3, 1, 2) / 128.0 - 1
-    x, labels = F.pad(x, (2, 2, 2, 2), value=-1.0), torch.tensor(digits.targets[chosen])
-    if name == "nasnet_cifar":
-        x = F.avg_pool2d(x, 2)
+@pytest.mark.parametrize(("name", "side"), [("nasnet_cifar", 14), ("nasnet_mobile", 32)])
+def test_it_learns_64_digits_by_heart(digits: PictureSet, name: str, side: int):
     network = create_model(name, in_channels=1, num_classes=10, dropout=0.0, **SMALL)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    for _ in range(30):
-        optimizer.zero_grad()
-        F.cross_entropy(network(x), labels).backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == labels).all()
+    assert mistakes_after(30, network, *sixty_four(digits, side), optimizer) == 0
 
 
 # --- Bad input

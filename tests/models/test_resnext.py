@@ -1,11 +1,11 @@
 """ResNeXt against its paper's figures, peers, and the three forms of its block."""
 
-import numpy as np
 import pytest
 import timm
 import torch
 import torch.nn.functional as F
 import torchvision
+from benchmarks.peers import scramble
 from torch import Tensor, nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -13,6 +13,8 @@ from convatlas.data.picture_set import PictureSet
 from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
 from convatlas.models.classify.resnext import aggregated
+from tests.models.equality import assert_equal
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-12")
 
@@ -22,17 +24,6 @@ SMALL = {"depths": (1, 1, 1, 1), "width": 8, "cardinality": 4, "bottleneck_width
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)
-
-
-def with_random_state(network: nn.Module) -> nn.Module:
-    """In float64, with BatchNorm's weights and averages different in each channel, as after training."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.3, 1.0)
-            nn.init.normal_(module.bias, std=0.2)
-            module.running_mean.normal_(std=0.2)
-            module.running_var.uniform_(0.5, 2.0)
-    return network.double().eval()
 
 
 @pytest.mark.parametrize(
@@ -81,7 +72,7 @@ def test_the_cardinalities_of_table_2_cost_as_much(cardinality, path):
 @pytest.mark.parametrize("stride", [1, 2])
 def test_the_three_forms_of_the_block_are_one(stride):
     paths, width = 32, 4
-    block = with_random_state(aggregated(256, width, 256, stride, cardinality=paths))
+    block = scramble(aggregated(256, width, 256, stride, cardinality=paths))
     x = torch.randn(2, 256, 7, 7, dtype=torch.float64)
 
     def norm(y: Tensor, layer: nn.BatchNorm2d, channels: slice) -> Tensor:
@@ -104,7 +95,7 @@ def test_the_three_forms_of_the_block_are_one(stride):
 
 
 def test_one_path_of_64_channels_is_resnet50():
-    resnet = with_random_state(create_model("resnet50"))
+    resnet = scramble(create_model("resnet50"))
     network = create_model("resnext50_32x4d", cardinality=1, bottleneck_width=64).double().eval()
     network.load_state_dict(resnet.state_dict())
     x = torch.randn(1, 3, 71, 64, dtype=torch.float64)
@@ -130,14 +121,14 @@ def test_one_path_of_64_channels_is_resnet50():
     ],
 )
 def test_equals_its_peer_with_the_same_random_weights(name, peer):
-    theirs, ours = with_random_state(peer()), create_model(name).double().eval()
+    theirs, ours = scramble(peer()), create_model(name).double().eval()
     for value, place in zip(theirs.state_dict().values(), ours.state_dict().values(), strict=True):
         assert value.shape == place.shape
         place.copy_(value)
     x = torch.randn(1, 3, 71, 80, dtype=torch.float64)
     with torch.no_grad():
         wanted, got = theirs(x), ours(x)
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
+    assert_equal(got, wanted)
 
 
 # --- Initialisation, learning
@@ -152,23 +143,9 @@ def test_weights_start_by_the_inputs_of_a_path():
 
 
 def test_it_learns_64_digits_by_heart(digits: PictureSet):
-    chosen = np.random.default_rng(0).permutation(len(digits))[:64]
-    x = torch.tensor(np.stack([digits.read(int(index)) for index in chosen])).permute(0, 3, 1, 2) / 128.0 - 1
-    x = F.pad(x, (2, 2, 2, 2), value=-1.0)
-    labels = torch.tensor(digits.targets[chosen])
     network = create_model("resnext50_32x4d", in_channels=1, num_classes=10, **SMALL)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
-    for _ in range(40):
-        loss = F.cross_entropy(network(x), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == labels).all()
+    assert mistakes_after(40, network, *sixty_four(digits, 32), optimizer) == 0
 
 
 # --- Bad input

@@ -7,6 +7,7 @@ import pytorchcv.models.seresnext
 import timm
 import torch
 import torch.nn.functional as F
+from benchmarks.peers import scramble
 from torch import nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -16,6 +17,8 @@ from convatlas.layers.squeeze_excitation import SqueezeExcitation
 from convatlas.models import create_model, model_config
 from convatlas.models.classify.bn_inception import Reduction, Row
 from convatlas.models.classify.mobilenet_v1 import Stage
+from tests.models.equality import assert_equal, assert_equal_outputs
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-13")
 
@@ -36,17 +39,6 @@ SMALL = {
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)
-
-
-def with_random_state(network: nn.Module) -> nn.Module:
-    """In float64, with BatchNorm's weights and averages different in each channel, as after training."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.3, 1.0)
-            nn.init.normal_(module.bias, std=0.2)
-            module.running_mean.normal_(std=0.2)
-            module.running_var.uniform_(0.5, 2.0)
-    return network.double().eval()
 
 
 def hold(network: nn.Module, answer: float) -> None:
@@ -155,13 +147,6 @@ def pooling_with_a_margin(network: nn.Module) -> nn.Module:
     return network
 
 
-def assert_equal_outputs(ours: nn.Module, theirs: nn.Module, side: int) -> None:
-    x = torch.randn(1, 3, side, side, dtype=torch.float64)
-    with torch.no_grad():
-        wanted, got = theirs(x), ours(x)
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
-
-
 @pytest.mark.parametrize(
     "name",
     [
@@ -175,9 +160,9 @@ def assert_equal_outputs(ours: nn.Module, theirs: nn.Module, side: int) -> None:
 )
 def test_equals_pytorchcv_with_the_same_random_weights(name):
     module = pytorchcv.models.seresnext if "resnext" in name else pytorchcv.models.seresnet
-    theirs = with_random_state(getattr(module, name.replace("_", "", 1))())
+    theirs = scramble(getattr(module, name.replace("_", "", 1))())
     ours = pooling_with_a_margin(create_model(name)).double().eval()  # as pytorchcv's
-    assert_equal_outputs(copied_in_order(theirs, ours), theirs, side=224)  # its last pooling is 7 x 7
+    assert_equal_outputs(copied_in_order(theirs, ours), theirs, (224, 224))  # its last pooling is 7 x 7
 
 
 @pytest.mark.parametrize(
@@ -192,9 +177,9 @@ def test_equals_pytorchcv_with_the_same_random_weights(name):
 )
 def test_equals_timms_form_of_the_authors_networks(name):
     """Also on odd sides, where the pooling of the stem, which rounds up, and a padded one differ most."""
-    theirs = with_random_state(timm.create_model(f"legacy_{name.replace('_', '', 1)}"))
+    theirs = scramble(timm.create_model(f"legacy_{name.replace('_', '', 1)}"))
     ours = create_model(name).double().eval()
-    assert_equal_outputs(copied_in_order(theirs, ours), theirs, side=75)
+    assert_equal_outputs(copied_in_order(theirs, ours), theirs, (75, 75))
 
 
 # --- The block and its places
@@ -214,7 +199,7 @@ def test_an_se_block_by_hand():
 @pytest.mark.parametrize("placement", ["standard", "pre", "post", "identity"])
 def test_the_places_of_figure_5(placement):
     """Each as the figure draws it: f the residual, and the input is added as it is."""
-    block = with_random_state(create_model("se_resnet18", placement=placement, width=32).stages[1][1])
+    block = scramble(create_model("se_resnet18", placement=placement, width=32).stages[1][1])
     f, se = block.residual, block.se
     x = torch.randn(2, 64, 8, 8, dtype=torch.float64)
     with torch.no_grad():
@@ -231,7 +216,7 @@ def test_the_places_of_figure_5(placement):
 
 @pytest.mark.parametrize("placement", ["standard", "pre", "post", "identity"])
 def test_the_places_where_the_shortcut_projects(placement):
-    block = with_random_state(create_model("se_resnet18", placement=placement, width=32).stages[1][0])
+    block = scramble(create_model("se_resnet18", placement=placement, width=32).stages[1][0])
     assert isinstance(block.shortcut, nn.Sequential)
     x = torch.randn(2, 32, 8, 8, dtype=torch.float64)
     hold(block, -1000.0)  # what the SE block weighs is 0
@@ -277,7 +262,7 @@ PARENTS = [
 
 @pytest.mark.parametrize(("name", "parent", "changes"), PARENTS)
 def test_with_its_blocks_held_open_it_is_its_parent(name, parent, changes):
-    network = with_random_state(create_model(name, **changes))
+    network = scramble(create_model(name, **changes))
     if name.startswith("se_resne"):
         pooling_with_a_margin(network)
     plain = create_model(parent, **changes).double().eval()
@@ -292,8 +277,7 @@ def test_with_its_blocks_held_open_it_is_its_parent(name, parent, changes):
     x = torch.randn(1, 3, 96, 107, dtype=torch.float64)
     with torch.no_grad():
         wanted, got = plain(x), network(x)
-        assert wanted.std() > 1e-6
-        assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
+        assert_equal(got, wanted)
         hold(network, 0.0)  # half of each channel
         assert not torch.allclose(network(x), wanted)
 
@@ -313,7 +297,7 @@ def test_with_its_block_closed_a_residual_unit_passes_its_input_on(name, stage, 
         "senet154": {"depths": (2, 1, 1, 1), "width": 8, "cardinality": 8},
         "se_inception_resnet_v2": {"depths": (1, 1, 1)},
     }
-    network = with_random_state(create_model(name, **small.get(name, {})))
+    network = scramble(create_model(name, **small.get(name, {})))
     hold(network, -1000.0)
     x = torch.randn(1, channels, 8, 8, dtype=torch.float64)
     with torch.no_grad():
@@ -340,28 +324,12 @@ def test_weights_start_as_in_delving_deep_into_rectifiers(name):
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_it_learns_64_digits_by_heart(digits: PictureSet, name):
-    chosen = np.random.default_rng(0).permutation(len(digits))[:64]
-    x = torch.tensor(np.stack([digits.read(int(index)) for index in chosen])).permute(0, 3, 1, 2) / 128.0 - 1
-    x = F.pad(x, (2, 2, 2, 2), value=-1.0)
-    if name == "se_inception_resnet_v2":
-        x = F.interpolate(x, 75)
-    labels = torch.tensor(digits.targets[chosen])
+def test_it_learns_64_digits_by_heart(digits: PictureSet, name: str):
     network = create_model(name, in_channels=1, num_classes=10, **SMALL[name])
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    for _ in range(30):
-        loss = F.cross_entropy(network(x), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == labels).all()
+    assert (
+        mistakes_after(30, network, *sixty_four(digits, 75 if name == "se_inception_resnet_v2" else 32), optimizer) == 0
+    )
 
 
 # --- Bad input

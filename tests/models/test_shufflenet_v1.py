@@ -1,8 +1,8 @@
 """ShuffleNet against its paper, hand arithmetic, and pytorchcv's network with the same weights."""
 
-import numpy as np
 import pytest
 import torch
+from benchmarks.peers import scramble
 from pytorchcv.model_provider import get_model
 from pytorchcv.models.shufflenet import ShuffleUnit as TheirUnit
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from convatlas.data.picture_set import PictureSet
 from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
 from convatlas.models.classify.shufflenet_v1 import ShuffleUnit
+from tests.models.equality import assert_equal_outputs
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-21")
 
@@ -52,26 +54,6 @@ SCALED = {"channels": 72, "depths": (2, 2)}
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)
-
-
-def scrambled(network: nn.Module) -> nn.Module:
-    """In float64, with BatchNorm's values random too, so that none of them can be swapped or lost unseen."""
-    network = network.eval().double()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return network
-
-
-def assert_equal_outputs(ours: nn.Module, theirs: nn.Module, size: tuple[int, int] = (45, 54)) -> None:
-    x = torch.randn(2, 3, *size, dtype=torch.float64)
-    with torch.no_grad():
-        got, wanted = ours.double().eval()(x), theirs(x)
-    assert wanted.std() > 1e-6
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
 
 
 @pytest.mark.parametrize(("groups", "width"), FIGURES)
@@ -128,7 +110,7 @@ def pool_first(unit: TheirUnit, x: Tensor) -> Tensor:
     ],
 )
 def test_answers_as_pytorchcv_does_with_the_same_weights(name, groups, width):
-    ours, theirs = scrambled(create_model(f"shufflenet_v1_g{groups}", width=width)), get_model(name).double().eval()
+    ours, theirs = scramble(create_model(f"shufflenet_v1_g{groups}", width=width)), get_model(name).double().eval()
     theirs.load_state_dict(dict(zip(theirs.state_dict(), ours.state_dict().values(), strict=True)))
     for module in theirs.modules():
         if isinstance(module, TheirUnit):
@@ -193,24 +175,10 @@ def test_it_starts_as_the_authors_code():
     assert (expand.bn.bias == 1e-4).all()
 
 
-def test_overfits_64_digits(digits: PictureSet):
+def test_it_learns_64_digits_by_heart(digits: PictureSet):
     network = create_model("shufflenet_v1_g3", in_channels=1, num_classes=10, **SCALED)
-    indices = np.arange(0, 5000, 79)[:64]
-    pixels = np.stack([digits.read(int(index))[:, :, 0] for index in indices])
-    x = nn.functional.pad(torch.from_numpy(pixels)[:, None].float() / 255, (2, 2, 2, 2))
-    targets = torch.from_numpy(digits.targets[indices])
-    assert len(targets.unique()) == 10
     optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
-    for _ in range(40):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(network(x), targets).backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == targets).all()
+    assert mistakes_after(40, network, *sixty_four(digits, 32), optimizer) == 0
 
 
 @pytest.mark.parametrize("size", [(31, 64), (64, 31)])

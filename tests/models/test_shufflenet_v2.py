@@ -1,10 +1,10 @@
 """ShuffleNet V2 against its paper, hand arithmetic, and torchvision's network with the same weights."""
 
-import numpy as np
 import pytest
 import torch
 import torchvision.models
-from torch import Tensor, nn
+from benchmarks.peers import scramble
+from torch import Tensor
 from torch.nn import functional
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -14,6 +14,8 @@ from convatlas.models import create_model, model_config
 from convatlas.models.classify.shufflenet_v2 import BasicUnit, Stage
 from convatlas.weights.load import load_weights
 from convatlas.weights.recognise import looks_like
+from tests.models.equality import assert_equal, assert_equal_outputs
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-22")
 
@@ -40,26 +42,6 @@ SCALED = {"stages": (Stage(out=32, repeats=2), Stage(out=64, repeats=2)), "last"
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)
-
-
-def scrambled(network: nn.Module) -> nn.Module:
-    """In float64, with BatchNorm's values random too, so that none of them can be swapped or lost unseen."""
-    network = network.eval().double()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return network
-
-
-def assert_equal_outputs(ours: nn.Module, theirs: nn.Module, size: tuple[int, int] = (45, 54)) -> None:
-    x = torch.randn(2, 3, *size, dtype=torch.float64)
-    with torch.no_grad():
-        got, wanted = ours.double().eval()(x), theirs(x)
-    assert wanted.std() > 1e-6
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
 
 
 @pytest.mark.parametrize("size", FIGURES)
@@ -92,7 +74,7 @@ def test_the_figures_follow_from_table_5_by_hand(size):
     ("size", "picture"), [("x0_5", (75, 50)), ("x1_0", (64, 64)), ("x1_5", (45, 54)), ("x2_0", (33, 64))]
 )
 def test_answers_as_torchvision_does_with_the_same_weights(size, picture):
-    theirs = scrambled(getattr(torchvision.models, f"shufflenet_v2_{size}")())
+    theirs = scramble(getattr(torchvision.models, f"shufflenet_v2_{size}")())
     ours = create_model(f"shufflenet_v2_{size}").double()
     assert load_weights(ours, theirs.state_dict(), source="torchvision").fresh == ()
     assert_equal_outputs(ours, theirs, picture)
@@ -102,7 +84,7 @@ def test_answers_as_torchvision_does_with_the_same_weights(size, picture):
 def test_the_large_network_equals_a_twin_in_plain_functions():
     """Written from Figure 3 and the appendix: four stages, of which the first does not halve."""
     stages = tuple(Stage(out=out, repeats=repeats, stride=stride) for out, repeats, stride in ((12, 2, 1), (16, 3, 2)))
-    network = scrambled(create_model("shufflenet_v2_50", stem=8, stages=stages, last=32, num_classes=5))
+    network = scramble(create_model("shufflenet_v2_50", stem=8, stages=stages, last=32, num_classes=5))
     state = network.state_dict()
 
     def conv(x: Tensor, name: str, *, relu: bool = True, stride: int = 1) -> Tensor:
@@ -134,7 +116,7 @@ def test_the_large_network_equals_a_twin_in_plain_functions():
     x = conv(x, "head.last").mean(dim=(2, 3))
     wanted = x @ state["head.fc.weight"].T + state["head.fc.bias"]
     with torch.no_grad():
-        assert (network(images) - wanted).abs().max() <= 1e-10 * wanted.abs().max()
+        assert_equal(network(images), wanted)
 
 
 def test_features_are_the_stem_and_the_stages():
@@ -172,24 +154,10 @@ def test_it_starts_as_the_authors_code():
     assert (network.head.last.bn.bias == 1e-4).all()
 
 
-def test_overfits_64_digits(digits: PictureSet):
+def test_it_learns_64_digits_by_heart(digits: PictureSet):
     network = create_model("shufflenet_v2_x0_5", in_channels=1, num_classes=10, **SCALED)
-    indices = np.arange(0, 5000, 79)[:64]
-    pixels = np.stack([digits.read(int(index))[:, :, 0] for index in indices])
-    x = nn.functional.pad(torch.from_numpy(pixels)[:, None].float() / 255, (2, 2, 2, 2))
-    targets = torch.from_numpy(digits.targets[indices])
-    assert len(targets.unique()) == 10
     optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
-    for _ in range(40):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(network(x), targets).backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == targets).all()
+    assert mistakes_after(40, network, *sixty_four(digits, 32), optimizer) == 0
 
 
 @pytest.mark.parametrize("size", [(31, 64), (64, 31)])

@@ -1,8 +1,8 @@
 """ShuffleNetV2.Large and ExLarge against what their authors print, hand arithmetic, and twins in plain functions."""
 
-import numpy as np
 import pytest
 import torch
+from benchmarks.peers import scramble
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -12,6 +12,8 @@ from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
 from convatlas.models.classify.shufflenet_v2_large import ShuffleNetV2LargeOutput, Stage, decode, losses
 from convatlas.tasks.family import decode_for, own_losses
+from tests.models.equality import assert_equal
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-22")
 
@@ -32,18 +34,6 @@ FOUR = tuple(Stage(out=32, units=1, stride=stride) for stride in (1, 2, 2, 2))
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)
-
-
-def scrambled(network: nn.Module) -> nn.Module:
-    """In float64, with BatchNorm's values random too, so that none of them can be swapped or lost unseen."""
-    network = network.eval().double()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return network
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -112,7 +102,7 @@ def test_the_figures_follow_from_the_authors_code_by_hand(name):
 @pytest.mark.parametrize("name", FIGURES)
 def test_it_equals_a_twin_in_plain_functions(name):
     large = name == "shufflenet_v2_large"
-    network = scrambled(create_model(name, num_classes=5, **SCALED[name]))
+    network = scramble(create_model(name, num_classes=5, **SCALED[name]))
     state = network.state_dict()
 
     def conv(x: Tensor, name: str, *, relu: bool = True, stride: int = 1) -> Tensor:
@@ -153,7 +143,7 @@ def test_it_equals_a_twin_in_plain_functions(name):
     x = conv(x, "head.last") if large else x
     wanted = dense(x.mean(dim=(2, 3)), "head.fc")
     with torch.no_grad():
-        assert (network(images) - wanted).abs().max() <= 1e-10 * wanted.abs().max()
+        assert_equal(network(images), wanted)
 
 
 def test_features_are_the_stages():
@@ -220,24 +210,10 @@ def test_it_starts_as_the_authors_code():
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_overfits_64_digits(digits: PictureSet, name: str):
+def test_it_learns_64_digits_by_heart(digits: PictureSet, name: str):
     network = create_model(name, in_channels=1, num_classes=10, **SCALED[name])
-    indices = np.arange(0, 5000, 79)[:64]
-    pixels = np.stack([digits.read(int(index))[:, :, 0] for index in indices])
-    x = nn.functional.pad(torch.from_numpy(pixels)[:, None].float() / 255, (2, 2, 2, 2))
-    targets = torch.from_numpy(digits.targets[indices])
-    assert len(targets.unique()) == 10
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    for _ in range(60):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(network(x), targets).backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == targets).all()
+    assert mistakes_after(60, network, *sixty_four(digits, 32), optimizer) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """ShuffleNetV2+ against what its authors print, hand arithmetic, and a twin in plain functions."""
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from benchmarks.peers import scramble
+from torch import Tensor
 from torch.nn import functional
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -11,6 +11,8 @@ from convatlas.data.picture_set import PictureSet
 from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
 from convatlas.models.classify.shufflenet_v2_plus import Kind, Stage
+from tests.models.equality import assert_equal
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-22")
 
@@ -36,18 +38,6 @@ SCALED = {
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)
-
-
-def scrambled(network: nn.Module) -> nn.Module:
-    """In float64, with BatchNorm's values random too, so that none of them can be swapped or lost unseen."""
-    network = network.eval().double()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return network
 
 
 @pytest.mark.parametrize("size", FIGURES)
@@ -101,7 +91,7 @@ def test_the_figures_follow_from_the_authors_architecture_by_hand(size):
 
 def test_it_equals_a_twin_in_plain_functions():
     """Written from the authors' description: two stages, one with ReLU, one with h-swish and squeeze-and-excitation."""
-    network = scrambled(create_model("shufflenet_v2_plus_small", num_classes=5, **SCALED))
+    network = scramble(create_model("shufflenet_v2_plus_small", num_classes=5, **SCALED))
     state = network.state_dict()
 
     def relu(x: Tensor) -> Tensor:
@@ -150,7 +140,7 @@ def test_it_equals_a_twin_in_plain_functions():
     x = hswish(excited(x, "head.se").flatten(1) @ state["head.hidden.weight"].T)
     wanted = x @ state["head.fc.weight"].T
     with torch.no_grad():
-        assert (network(images) - wanted).abs().max() <= 1e-10 * wanted.abs().max()
+        assert_equal(network(images), wanted)
 
 
 def test_features_are_the_stem_and_the_stages():
@@ -176,24 +166,10 @@ def test_it_starts_as_the_authors_code():
     assert network.head.fc.bias is None
 
 
-def test_overfits_64_digits(digits: PictureSet):
+def test_it_learns_64_digits_by_heart(digits: PictureSet):
     network = create_model("shufflenet_v2_plus_small", in_channels=1, num_classes=10, **SCALED)
-    indices = np.arange(0, 5000, 79)[:64]
-    pixels = np.stack([digits.read(int(index))[:, :, 0] for index in indices])
-    x = nn.functional.pad(torch.from_numpy(pixels)[:, None].float() / 255, (2, 2, 2, 2))
-    targets = torch.from_numpy(digits.targets[indices])
-    assert len(targets.unique()) == 10
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    for _ in range(60):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(network(x), targets).backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == targets).all()
+    assert mistakes_after(60, network, *sixty_four(digits, 32), optimizer) == 0
 
 
 @pytest.mark.parametrize("size", [(31, 64), (64, 31)])

@@ -1,10 +1,9 @@
 """SqueezeNet against its paper, hand arithmetic, and torchvision's network with the same weights."""
 
-import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 import torchvision
+from benchmarks.peers import scramble
 from torch import nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -13,6 +12,8 @@ from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
 from convatlas.models.classify.squeezenet import FIRE2, Fire, Widths
 from convatlas.weights.load import load_weights
+from tests.models.equality import assert_equal
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-14")
 
@@ -90,19 +91,14 @@ def test_features_are_the_maps_before_each_pooling(name, described):
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize("size", [(64, 64), (75, 50), (37, 90)])
 def test_answers_as_torchvision_does_with_the_same_weights(name, size):
-    theirs = torchvision.models.get_model(name, weights=None).double().eval()
-    for module in theirs.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight)
-            nn.init.normal_(module.bias, std=0.2)
+    theirs = scramble(torchvision.models.get_model(name, weights=None))
     ours = create_model(name).double().eval()
     load_weights(ours, theirs.state_dict(), source="torchvision")
     x = torch.randn(2, 3, *size, dtype=torch.float64)
     with torch.no_grad():
         wanted = theirs(x)
         got = ours(x)
-    assert wanted.std() > 1e-6
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
+    assert_equal(got, wanted)
 
 
 def test_it_starts_as_in_the_authors_files():
@@ -123,20 +119,12 @@ def test_dropout_comes_after_the_last_fire_module_only():
 
 
 def test_it_learns_64_digits_by_heart(digits: PictureSet):
-    chosen = np.arange(0, 5000, 79)[:64]
-    x = torch.tensor(np.stack([digits.read(int(index)) for index in chosen])).permute(0, 3, 1, 2) / 255.0
-    x, labels = F.pad(x, (2, 2, 2, 2)), torch.tensor(digits.targets[chosen])
     network = create_model("squeezenet1_1", in_channels=1, num_classes=10, dropout=0.0, **SMALL)
     # Half of the class maps start below zero on every picture, where the ReLU passes no gradient. A thousand classes
     # bear that; of ten none can be missed.
     nn.init.ones_(network.head.conv10.bias)
     optimizer = torch.optim.AdamW(network.parameters(), lr=5e-3)
-    for _ in range(120):
-        optimizer.zero_grad()
-        F.cross_entropy(network(x), labels).backward()
-        optimizer.step()
-    with torch.no_grad():
-        assert (network.eval()(x).argmax(dim=1) == labels).all()
+    assert mistakes_after(120, network, *sixty_four(digits, 32), optimizer) == 0
 
 
 @pytest.mark.parametrize(("name", "smallest"), [("squeezenet1_0", 21), ("squeezenet1_1", 17)])

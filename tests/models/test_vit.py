@@ -9,6 +9,7 @@ import timm.layers
 import timm.models.vision_transformer
 import torch
 import torchvision.models
+from benchmarks.peers import scramble
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -26,6 +27,8 @@ from convatlas.recipes.recipe import Recipe
 from convatlas.weights import default_weights
 from convatlas.weights.load import load_backbone, load_weights
 from convatlas.weights.recognise import looks_like
+from tests.models.equality import assert_equal
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-26")
 
@@ -80,19 +83,6 @@ def on_meta(name: str, **changes: object) -> nn.Module:
 
 def tiny(**changes: object) -> nn.Module:
     return create_model("vit_ti_16", **{**TINY, **changes})
-
-
-def randomised(network: nn.Module) -> nn.Module:
-    """In float64; LayerNorm's values, biases and what else starts at zero are random too, so that none can be lost."""
-    network = network.eval().double()
-    for parameter in network.parameters():
-        if parameter.dim() == 1 or not parameter.any():
-            nn.init.normal_(parameter, mean=1.0 if parameter.all() and parameter.min() == 1 else 0.0, std=0.2)
-    return network
-
-
-def assert_equal(got: torch.Tensor, wanted: torch.Tensor) -> None:
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
 
 
 # --- Counts
@@ -168,7 +158,7 @@ def test_two_layers_of_each_answer_as_torchvisions(name):
         mlp_dim=config.mlp_size,
         num_classes=7,
     )
-    peer = randomised(peer)
+    peer = scramble(peer)
     assert load_weights(network, peer.state_dict(), source="torchvision").fresh == ()
     x = torch.randn(1, 3, 224, 224, dtype=torch.float64)
     with torch.no_grad():
@@ -179,7 +169,7 @@ def test_two_layers_of_each_answer_as_torchvisions(name):
 def test_two_layers_of_l_14_answer_as_timms():
     """torchvision has no such network, and nobody a classifier's weights for it."""
     network = create_model("vit_l_14", layers=2, num_classes=7).double().eval()
-    peer = randomised(
+    peer = scramble(
         timm.models.vision_transformer.VisionTransformer(
             patch_size=14, embed_dim=1024, depth=2, num_heads=16, num_classes=7
         )
@@ -203,7 +193,7 @@ def test_answers_as_timms_does_with_the_same_weights(heads, channels, image_size
         num_heads=heads,
         mlp_ratio=2,
     )
-    peer = randomised(peer)
+    peer = scramble(peer)
     assert load_weights(network, peer.state_dict(), source="timm").fresh == ()
     x = torch.randn(2, channels, image_size, image_size, dtype=torch.float64)
     with torch.no_grad():
@@ -215,7 +205,7 @@ def test_answers_as_timms_does_with_the_same_weights(heads, channels, image_size
 def test_torchvisions_files_with_the_older_names_of_mlp_layers():
     """Its published files were written as `mlp.linear_1`; its own network renames them when it loads."""
     peer = torchvision.models.VisionTransformer(32, 8, 2, 4, 48, 96, num_classes=10)
-    peer = randomised(peer)
+    peer = scramble(peer)
     older = {
         key.replace("mlp.0", "mlp.linear_1").replace("mlp.3", "mlp.linear_2"): each
         for key, each in peer.state_dict().items()
@@ -255,7 +245,7 @@ def test_self_attention_by_hand():
 
 
 def test_a_token_is_the_projection_of_its_patch_plus_its_position():
-    network = randomised(tiny())
+    network = scramble(tiny())
     x = torch.randn(1, 3, 32, 32, dtype=torch.float64)
     with torch.no_grad():
         tokens = network.stem(x)[0]
@@ -277,7 +267,7 @@ def test_the_feature_is_the_map_of_the_patches_tokens():
 
 
 def test_the_head_reads_the_class_token_alone():
-    network = randomised(tiny())
+    network = scramble(tiny())
     x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
     with torch.no_grad():
         tokens = network.tokens(x)
@@ -286,7 +276,7 @@ def test_the_head_reads_the_class_token_alone():
 
 
 def test_the_patches_tokens_after_the_last_layer_have_no_part_in_the_logits():
-    network = randomised(tiny())
+    network = scramble(tiny())
     with capture(network, ["stages.0.0", "stages.0.1"]) as tokens:
         logits = network(torch.randn(1, 3, 32, 32, dtype=torch.float64))
     before, last = torch.autograd.grad(logits[0, 3], list(tokens.values()))
@@ -323,7 +313,7 @@ def test_positions_are_resized_as_in_the_authors_code(before, after):
 
 @pytest.mark.parametrize("image_size", [48, 24])
 def test_weights_for_another_size_are_loaded_with_resized_positions(image_size):
-    source, target = randomised(tiny()), tiny(image_size=image_size).double()
+    source, target = scramble(tiny()), tiny(image_size=image_size).double()
     loaded = load_weights(target, source.state_dict())
     assert (loaded.fresh, loaded.adapted) == ((), ("stem.positions",))
     wanted = source.state_dict() | {"stem.positions": resize_positions(source.stem.positions, image_size // 8)}
@@ -423,20 +413,10 @@ def test_a_new_network_answers_zero_and_its_weights_are_the_authors():
     assert 0 < layer.mlp.fc2.bias.abs().max().item() < 1e-5
 
 
-def test_overfits_64_digits(digits: PictureSet):
+def test_it_learns_64_digits_by_heart(digits: PictureSet):
     network = tiny(in_channels=1)
-    indices = np.arange(0, 5000, 79)[:64]
-    pixels = np.stack([digits.read(int(index))[:, :, 0] for index in indices])
-    x = nn.functional.pad(torch.from_numpy(pixels)[:, None].float() / 255, (2, 2, 2, 2))
-    targets = torch.from_numpy(digits.targets[indices])
-    assert len(targets.unique()) == 10
     optimizer = torch.optim.AdamW(network.parameters(), lr=3e-3)
-    for _ in range(60):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(network(x), targets).backward()
-        optimizer.step()
-    with torch.no_grad():
-        assert (network.eval()(x).argmax(dim=1) == targets).all()
+    assert mistakes_after(60, network, *sixty_four(digits, 32), optimizer) == 0
 
 
 # --- What is refused

@@ -2,11 +2,9 @@
 
 import math
 
-import numpy as np
 import pytest
 import timm
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -16,6 +14,8 @@ from convatlas.models import create_model, model_config
 from convatlas.models.classify.xception import SeparableConv, XceptionModule
 from convatlas.weights.load import load_weights
 from convatlas.weights.recognise import looks_like
+from tests.models.equality import assert_equal
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-16")
 
@@ -104,8 +104,7 @@ def test_answers_as_timm_s_with_the_same_weights(size):
     x = torch.randn(1, 3, *size, dtype=torch.float64)
     with torch.no_grad():
         wanted, got = theirs(x), ours(x)
-    assert wanted.std() > 1e-3
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
+    assert_equal(got, wanted)
 
 
 def test_a_file_of_timm_s_is_recognised():
@@ -178,23 +177,9 @@ def test_weights_start_as_glorot_s():
 
 
 def test_it_learns_64_digits_by_heart(digits: PictureSet):
-    chosen = np.random.default_rng(0).permutation(len(digits))[:64]
-    x = torch.tensor(np.stack([digits.read(int(index)) for index in chosen])).permute(0, 3, 1, 2) / 128.0 - 1
-    x = F.pad(x, (2, 2, 2, 2), value=-1.0)
-    labels = torch.tensor(digits.targets[chosen])
     network = create_model("xception", in_channels=1, num_classes=10, dropout=0.0, **SMALL)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    for _ in range(40):
-        loss = F.cross_entropy(network(x), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == labels).all()
+    assert mistakes_after(40, network, *sixty_four(digits, 32), optimizer) == 0
 
 
 # --- Bad input

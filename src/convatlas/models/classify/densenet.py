@@ -27,6 +27,7 @@ from convatlas.models.contract import (
     check_at_least,
     check_fraction,
     check_images,
+    check_share,
     check_whole_numbers,
 )
 
@@ -56,8 +57,7 @@ class DenseNetConfig:
         check_fraction(self, "dropout")
         if self.stem_stride not in (1, 4):
             raise UsageError(f"DenseNetConfig.stem_stride must be 1 or 4, not {self.stem_stride!r}")
-        if not (isinstance(self.compression, int | float) and 0 < self.compression <= 1):
-            raise UsageError(f"DenseNetConfig.compression must be above 0 and at most 1, not {self.compression!r}")
+        check_share(self, "compression")
 
 
 def _imagenet(*layers: int, growth_rate: int = 32) -> DenseNetConfig:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from convatlas.layers.stochastic_depth import StochasticDepth
 from convatlas.models.classify import efficientnet
 from convatlas.models.classify.efficientnet import ConvNorm, EfficientNetConfig, Head, MBConv, initialise
-from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_rows
+from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_rows, check_share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ class EfficientNetV2Config:
         check_rows(self, "stages", Stage)
         check_at_least(self, 1, "in_channels", "num_classes")
         check_fraction(self, "dropout")
-        efficientnet.check_survival(self, self.survival)
+        check_share(self, "survival")
 
     @property
     def of_blocks(self) -> EfficientNetConfig:

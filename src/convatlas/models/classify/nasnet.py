@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from convatlas.errors import UsageError
 from convatlas.models.classify.auxiliary import main_logits, weighted_losses
 from convatlas.models.classify.nasnet_cells import NormalCell, ReductionCell, ScheduledDropPath, State, States
-from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images
+from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_share
 
 AUX_WEIGHT = 0.4  # A.7: "the loss of the auxiliary classifier is weighted by 0.4"
 
@@ -64,8 +64,7 @@ class NASNetConfig:
             )
         if self.stem_cells not in (0, 2):
             raise UsageError(f"NASNetConfig.stem_cells must be 0 or 2, not {self.stem_cells!r}")
-        if not (isinstance(self.survival, int | float) and 0 < self.survival <= 1):
-            raise UsageError(f"NASNetConfig.survival must be above 0 and at most 1, not {self.survival!r}")
+        check_share(self, "survival")
 
     @property
     def filters(self) -> int:

@@ -25,8 +25,7 @@ from torch import Tensor, nn
 
 from convatlas.errors import UsageError
 from convatlas.layers.stochastic_depth import StochasticDepth
-from convatlas.models.classify.efficientnet import check_survival
-from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images
+from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +50,7 @@ class ViTConfig:
         sizes = ("patch_size", "layers", "hidden_size", "mlp_size", "heads", "image_size")
         check_at_least(self, 1, *sizes, "in_channels", "num_classes")
         check_fraction(self, "dropout")
-        check_survival(self, self.survival)
+        check_share(self, "survival")
         if self.hidden_size % self.heads:
             raise UsageError(
                 f"ViTConfig.hidden_size must be a multiple of heads={self.heads}, which share it, not "
