@@ -130,7 +130,7 @@ NAMES = list_models()
 # Fewer units where a hundred million weights would only take time: all that is tried besides the counts has these.
 LIGHTER = {
     **{
-        name: {"layers": tuple(replace(row, out=row.out // 8) for row in config.layers), "hidden": (32, 32)}
+        name: {"layers": tuple(replace(row, out=row.out // 4) for row in config.layers), "hidden": (256, 256)}
         for name, config in overfeat.CONFIGS.items()
     },
     **{name: {"hidden": 64} for name in NAMES if name.startswith(("alexnet", "vgg", "zfnet"))},
@@ -166,6 +166,12 @@ WITH_AUXILIARY = {
 def marked(*values: object) -> object:
     """A case for `make test-all` alone."""
     return pytest.param(*values, marks=pytest.mark.every_variant)
+
+
+with_auxiliary = pytest.mark.parametrize(
+    ("name", "changes"),
+    [(name, each) if name in SHORTER else marked(name, each) for name, each in WITH_AUXILIARY.items()],
+)
 
 
 def variants(*, besides: set[str] = frozenset()) -> pytest.MarkDecorator:

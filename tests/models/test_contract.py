@@ -29,6 +29,7 @@ from tests.models.members import (
     on_meta,
     settled,
     variants,
+    with_auxiliary,
 )
 
 
@@ -212,7 +213,7 @@ def test_every_design_with_auxiliary_classifiers_is_tried_with_them():
     assert {name for name in SMALLEST if hasattr(model_config(name), "aux")} == set(WITH_AUXILIARY)
 
 
-@pytest.mark.parametrize(("name", "changes"), WITH_AUXILIARY.items())
+@with_auxiliary
 def test_auxiliary_classifiers_keep_the_promises_too(name, changes):
     side = card(name).input[1]
     network = settled(name, side=side, aux=True, **changes)

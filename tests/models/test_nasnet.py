@@ -449,7 +449,9 @@ def test_weights_start_normal_with_variance_2_6_over_fan_out_and_cut():
     assert not network.head.fc.bias.any()
 
 
-@pytest.mark.parametrize(("name", "side"), [("nasnet_cifar", 14), ("nasnet_mobile", 32)])
+@pytest.mark.parametrize(
+    ("name", "side"), [("nasnet_cifar", 14), pytest.param("nasnet_mobile", 32, marks=pytest.mark.every_variant)]
+)
 def test_it_learns_64_digits_by_heart(digits: PictureSet, name: str, side: int):
     network = create_model(name, in_channels=1, num_classes=10, dropout=0.0, **SMALL)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)

@@ -15,10 +15,10 @@ from tests.models.members import (
     SHORTER,
     SMALLEST,
     TRACED_IN_ANOTHER,
-    WITH_AUXILIARY,
     images,
     marked,
     settled,
+    with_auxiliary,
 )
 
 TOO_LONG_TO_TRACE = {"resnet1202_cifar"}  # 600 blocks that are all alike: minutes
@@ -70,10 +70,7 @@ def test_compiles_as_one_graph(name, changes):
     torch.testing.assert_close(compiled(x), network(x))
 
 
-@pytest.mark.parametrize(
-    ("name", "changes"),
-    [(name, each) if name in SHORTER else marked(name, each) for name, each in WITH_AUXILIARY.items()],
-)
+@with_auxiliary
 def test_auxiliary_classifiers_are_traced_too(name, changes):
     side = card(name).input[1]
     network = settled(name, side=side, aux=True, **changes)
