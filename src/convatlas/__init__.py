@@ -20,13 +20,18 @@ _HOMES = {
     "capture": "convatlas.models.contract",
     "card": "convatlas.catalog",
     "check_data": "convatlas.data.check",
+    "compare": "convatlas.api.compare",
     "contact_sheet": "convatlas.data.contact_sheet",
+    "costs": "convatlas.api.costs",
     "create_model": "convatlas.api.create",
     "delete_run": "convatlas.engine.run",
     "diagnose": "convatlas.engine.doctor",
+    "draw_fields": "convatlas.api.draw_fields",
+    "effective_receptive_field": "convatlas.arithmetic.effective_field",
     "evaluate": "convatlas.api.evaluate",
     "export_bundle": "convatlas.engine.export",
     "fetch_weights": "convatlas.weights.fetch",
+    "fields_of": "convatlas.api.field",
     "list_cards": "convatlas.catalog",
     "list_models": "convatlas.catalog",
     "list_runs": "convatlas.engine.run",
@@ -35,7 +40,10 @@ _HOMES = {
     "open_data": "convatlas.data.source",
     "plan_training": "convatlas.api.train",
     "predict": "convatlas.api.predict",
+    "receptive_field": "convatlas.arithmetic.receptive_field",
     "resume": "convatlas.api.train",
+    "show": "convatlas.api.show",
+    "trace": "convatlas.arithmetic.trace",
     "train": "convatlas.api.train",
     "verify_weights": "convatlas.weights.fetch",
     "write_samples": "convatlas.data.samples",
@@ -50,13 +58,18 @@ __all__ = [
     "capture",
     "card",
     "check_data",
+    "compare",
     "contact_sheet",
+    "costs",
     "create_model",
     "delete_run",
     "diagnose",
+    "draw_fields",
+    "effective_receptive_field",
     "evaluate",
     "export_bundle",
     "fetch_weights",
+    "fields_of",
     "list_cards",
     "list_models",
     "list_runs",
@@ -65,17 +78,28 @@ __all__ = [
     "open_data",
     "plan_training",
     "predict",
+    "receptive_field",
     "resume",
+    "show",
+    "trace",
     "train",
     "verify_weights",
     "write_samples",
 ]
 
 if TYPE_CHECKING:
+    from convatlas.api.compare import compare
+    from convatlas.api.costs import costs
     from convatlas.api.create import create_model
+    from convatlas.api.draw_fields import draw_fields
     from convatlas.api.evaluate import evaluate
+    from convatlas.api.field import fields_of
     from convatlas.api.predict import predict
+    from convatlas.api.show import show
     from convatlas.api.train import plan_training, resume, train
+    from convatlas.arithmetic.effective_field import effective_receptive_field
+    from convatlas.arithmetic.receptive_field import receptive_field
+    from convatlas.arithmetic.trace import trace
     from convatlas.catalog import Card, card, list_cards, list_models
     from convatlas.data.check import check_data
     from convatlas.data.contact_sheet import contact_sheet

@@ -1,0 +1,362 @@
+"""The layer table: its rows by hand, its sums against cards, torch's own counter and networks never seen before."""
+
+import csv
+import importlib
+import io
+import json
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from convatlas.arithmetic import layers
+from convatlas.arithmetic.alignment import layer_differences
+from convatlas.arithmetic.macs import count_macs, count_parameters
+from convatlas.arithmetic.table import LayerTable, layer_table
+from convatlas.arithmetic.table_text import cells, to_csv, to_dict, to_markdown, told_bytes
+from convatlas.arithmetic.trace import TraceError, trace
+from convatlas.catalog import card, list_models
+from convatlas.models import create_model
+from tests.arithmetic.strangers import HalfWay, Torture, torture_inputs
+from tests.models.members import SMALLEST
+
+pytestmark = [pytest.mark.row("A-10"), pytest.mark.row("A-03"), pytest.mark.row("A-04")]
+
+
+def image(*shape: int) -> Tensor:
+    return torch.empty(1, *shape, device="meta")
+
+
+def table_of(network: nn.Module, *inputs: object) -> LayerTable:
+    return layer_table(trace(network, *inputs))
+
+
+def ours(name: str) -> nn.Module:
+    with torch.device("meta"):
+        return create_model(name)
+
+
+def torch_counts(network: nn.Module, *inputs: object) -> int:
+    """Half of the floating-point operations that torch counts: a multiplication and an addition are one of ours."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)  # torch does not look into the operation that it makes of attention
+    try:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network.eval()(*inputs)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+    return counter.get_total_flops() // 2
+
+
+def assert_adds_up(table: LayerTable, network: nn.Module) -> None:
+    totals = table.totals
+    assert totals.parameters == sum(each.numel() for each in network.parameters())
+    assert totals.trainable == count_parameters(network)
+    assert totals.buffers == sum(each.numel() for each in network.buffers())
+    assert sum(row.parameters for row in table.rows) == totals.parameters
+    assert sum(row.trainable for row in table.rows) == totals.trainable
+    for row in table.rows:
+        if " = " in row.formula:
+            written, _, value = row.formula.replace(",", "").partition(" = ")
+            terms = [math.prod(map(int, term.split("·"))) for term in written.split(" + ")]
+            assert sum(terms) == int(value) == row.parameters
+
+
+# --- Rows by hand
+
+
+def test_vgg16_has_the_rows_of_its_papers_table() -> None:
+    table = table_of(ours("vgg16"), image(3, 224, 224))
+    rows = {row.path: row for row in table.rows}
+    conv = rows["stages.1.conv1"]
+    assert conv.operation == "Conv2d 3x3, padding 1"
+    assert conv.outputs == ((1, 128, 112, 112),)
+    assert conv.formula == "9·64·128 + 128 = 73,856"
+    assert conv.macs == conv.torch_macs == 9 * 64 * 128 * 112 * 112
+    assert conv.connections == (9 * 64 + 1) * 128 * 112 * 112
+    assert conv.activation_bytes == 4 * 128 * 112 * 112
+    assert conv.field is not None
+    assert [(int(axis.size), axis.jump) for axis in conv.field.axes] == [(10, 2), (10, 2)]
+    assert rows["stages.4.pool"].operation == "MaxPool2d 2x2, stride 2"
+    assert rows["head.fc6"].formula == "25088·4096 + 4096 = 102,764,544"
+    assert rows["head.dropout6"].activation_bytes == 0
+    assert len([row for row in table.rows if row.parameters]) == 16
+    assert table.totals.parameters == 138_357_544
+    assert table.totals.macs == 15_470_264_320
+    assert table.totals.state_bytes == 4 * 138_357_544
+
+
+def test_lenet5_has_the_connections_that_its_paper_counts() -> None:
+    table = table_of(ours("lenet5"), image(1, 32, 32))
+    counted = {path: sum(row.connections for row in table.rows if row.path.startswith(path)) for path in
+               ("c1", "s2", "c3", "s4", "c5", "f6", "output")}  # fmt: skip
+    assert counted == {
+        "c1": 122_304, "s2": 5_880, "c3": 151_600, "s4": 2_000, "c5": 48_120, "f6": 10_164, "output": 840,
+    }  # fmt: skip
+    assert table.totals.connections == 340_908
+    assert table.totals.parameters == 60_000
+    assert table.totals.macs == card("lenet5").macs
+    # The paper's third layer leaves links out; torch multiplies by zeros there.
+    assert table.totals.torch_macs - table.totals.macs == 100 * (6 * 16 - 60) * 25
+
+
+def test_every_part_of_a_hard_network_is_counted_once() -> None:
+    network = Torture()
+    table = table_of(network, *torture_inputs())
+    assert_adds_up(table, network)
+    assert table.totals.parameters == 224 + 144 + 16 + (64 + 8) + 8 + (192 + 64) + (192 + 24 + 64 + 8) + 8 + 5
+    assert table.totals.parameters - table.totals.trainable == 5
+    projections = 16 * (192 + 64)  # of 16 tokens, in each of the two attentions
+    assert table.totals.macs == 2 * 27 * 8 * 64 + 2 * 9 * 2 * 8 * 64 + 2 * projections + 2 * 64
+    assert table.totals.torch_macs == table.totals.macs + 2 * 16 * 16 * 8 + 2 * 2 * 16 * 16 * 4
+    told = {(row.path, row.call, row.operation.split()[0]): row for row in table.rows}
+    assert told["conv", 0, "Conv2d"].formula == "9·3·8 + 8 = 224"
+    assert told["conv", 1, "Conv2d"].formula == "counted above"
+    assert told["twice", 0, "Conv2d"].formula == "9·2·8 = 144"
+    assert told["twice", 0, "Conv2d"].operation == "Conv2d 3x3, padding 1, groups 4"
+    assert told["heads", 0, "MultiheadAttention"].formula == "8·24 + 24 + 8·8 + 8 = 288"
+    assert told["one", 0, "Linear"].formula == "8·8 + 8 = 72"
+    assert told["other", 0, "Linear"].parameters == 8  # its bias: the weight is counted with `one`
+    assert told["attention", 0, "mm"].formula == "8·24 = 192"
+    assert told["", 0, "mul"].parameters == 8
+    assert told["", 0, "max_pool2d_with_indices"].operation.endswith("2x2, stride 2")
+    assert told["", 0, "not"].parameters == 5
+    assert told["relu", 0, "ReLU"].activation_bytes == 0  # in place
+
+
+class Scaling(nn.Module):
+    """A layer that convatlas does not know."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.factors = nn.Parameter(torch.ones(3, 1, 1))
+        self.powers = nn.Parameter(torch.ones(3, 8, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x * self.factors).abs() ** self.powers
+
+
+def test_a_layer_that_is_not_known_has_a_count_without_a_formula() -> None:
+    (row,) = table_of(nn.Sequential(Scaling()), image(3, 8, 8)).rows
+    assert (row.operation, row.parameters, row.formula) == ("Scaling", 3 + 3 * 64, "")
+
+
+def test_connections_are_those_of_the_closed_forms() -> None:
+    network = nn.Sequential(
+        nn.Conv2d(4, 6, (3, 5), stride=2, padding=1, groups=2),
+        nn.BatchNorm2d(6),
+        nn.MaxPool2d(3, stride=2),
+        nn.ConvTranspose2d(6, 4, 2, stride=2, bias=False),
+        nn.AvgPool2d(2),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 3),
+    )
+    rows = table_of(network, image(4, 29, 31)).rows
+    first = layers.convolution((29, 31), in_channels=4, out_channels=6, kernel=(3, 5), stride=2, padding=1, groups=2)
+    pooled = layers.pooling(first.outputs[1:], channels=6, kernel=3, stride=2)
+    transposed = layers.transposed_convolution(
+        pooled.outputs[1:], in_channels=6, out_channels=4, kernel=2, stride=2, bias=False
+    )
+    average = layers.pooling(transposed.outputs[1:], channels=4, kernel=2, average=True)
+    expected = [
+        first,
+        layers.batch_norm(6, first.outputs[1:]),
+        pooled,
+        transposed,
+        average,
+        layers.global_average_pooling(4, average.outputs[1:]),
+        None,
+        layers.dense(4, 3),
+    ]
+    for row, layer in zip(rows, expected, strict=True):
+        assert row.connections == (0 if layer is None else layer.connections), row.operation
+        if layer is not None:
+            assert (row.parameters, row.macs) == (layer.parameters, layer.macs), row.operation
+        if row.formula:
+            assert layer is not None
+            assert row.formula.partition(" = ")[2] == layer.parameters_formula.partition(" = ")[2]
+
+
+# --- Folding
+
+
+def test_folding_joins_the_rows_of_a_module_and_keeps_the_sums() -> None:
+    table = table_of(ours("resnet18"), image(3, 224, 224))
+    folded = table.folded(2)
+    assert folded.totals == table.totals
+    block = next(row for row in folded.rows if row.path == "stages.1.0")
+    inside = [row for row in table.rows if row.path.startswith("stages.1.0")]
+    assert block.operation == f"ResidualBlock ({len(inside)} rows)"
+    assert block.outputs == ((1, 128, 28, 28),)
+    for name in ("parameters", "macs", "connections", "activation_bytes"):
+        assert getattr(block, name) == sum(getattr(row, name) for row in inside)
+    (whole,) = table.folded(0).rows
+    assert (whole.parameters, whole.macs) == (table.totals.parameters, table.totals.macs)
+    assert table.folded(99).rows == table.rows
+
+
+# --- Failing
+
+
+def test_the_table_until_a_network_stopped() -> None:
+    with pytest.raises(TraceError) as caught:
+        table_of(HalfWay(), image(3, 8, 8))
+    table = layer_table(caught.value.partial)
+    assert [(row.path, row.operation) for row in table.rows] == [
+        ("first.0", "Conv2d 3x3"),
+        ("first.1", "BatchNorm2d"),
+        ("first.2", "ReLU"),
+        ("second.0", "Flatten"),
+        ("second.1", "Linear (stopped here)"),
+        ("second.1", "not reached"),
+        ("third", "not reached"),
+    ]
+    assert sum(row.parameters for row in table.rows) == table.totals.parameters
+
+
+# --- Words
+
+
+def test_the_cells_leave_out_columns_that_say_nothing() -> None:
+    names, rows = cells(table_of(ours("resnet18"), image(3, 64, 64)))
+    assert "with attention" not in names
+    assert "sees" in names
+    assert all(len(row) == len(names) for row in rows)
+    names, _ = cells(table_of(nn.Linear(4, 2), image(4)))
+    assert "sees" not in names or "all" in {row[names.index("sees")] for row in rows}
+    assert "with attention" in cells(table_of(Torture(), *torture_inputs()))[0]
+
+
+def test_each_form_holds_every_row() -> None:
+    table = table_of(Torture(), *torture_inputs())
+    records = list(csv.DictReader(io.StringIO(to_csv(table))))
+    assert [int(record["parameters"]) for record in records] == [row.parameters for row in table.rows]
+    assert records[0]["outputs"] == "1x8x8x8"
+    values = json.loads(json.dumps(to_dict(table), allow_nan=False))
+    assert [row["macs"] for row in values["rows"]] == [row.macs for row in table.rows]
+    assert values["totals"]["parameters"] == table.totals.parameters
+    assert to_markdown(table).count("\n| ") == len(table.rows) + 1
+    assert f"{table.totals.macs:,}" in str(table)
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(0, ""), (336, "336 B"), (16_384, "16.4 kB"), (12_845_056, "12.8 MB"), (3_100_000_000, "3.1 GB")],
+)
+def test_bytes_are_told_in_decimal_units(count: int, told: str) -> None:
+    assert told_bytes(count) == told
+
+
+# --- Two tables
+
+
+def test_differences_are_aligned_as_a_diff_is() -> None:
+    first = table_of(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)), image(3, 8, 8))
+    second = table_of(
+        nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(144, 7)), image(3, 8, 8)
+    )
+    told = [
+        (each.change, each.first and each.first.path, each.second and each.second.path)
+        for each in layer_differences(first, second)
+    ]
+    assert told == [
+        ("same", "0", "0"),
+        ("only second", None, "1"),
+        ("same", "1", "2"),
+        ("same", "2", "3"),
+        ("changed", "3", "4"),
+    ]
+    assert {each.change for each in layer_differences(first, first)} == {"same"}
+
+
+# --- Sums
+
+
+def every(names: list[str]) -> list[object]:
+    """The smallest member of each design always, the others with `every_variant`."""
+    return [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.every_variant) for name in names]
+
+
+@pytest.mark.parametrize("name", every(list_models()))
+def test_the_sums_are_those_of_the_card(name: str) -> None:
+    network, known = ours(name), card(name)
+    table = table_of(network, image(*known.input))
+    assert table.how == "meta"
+    assert_adds_up(table, network)
+    assert (table.totals.trainable, table.totals.macs) == (known.params, known.macs)
+    assert count_macs(network, known.input) == known.macs
+    if known.connections is not None:
+        assert table.totals.connections == known.connections
+
+
+@pytest.mark.every_variant
+@pytest.mark.parametrize("name", list_models())
+def test_the_products_are_those_that_torch_counts(name: str) -> None:
+    network, known = ours(name), card(name)
+    assert table_of(network, image(*known.input)).totals.torch_macs == torch_counts(network, image(*known.input))
+
+
+# Networks of other libraries: (module, function, arguments, input).
+STRANGERS: dict[str, tuple[str, str, dict[str, object], tuple[int, int, int]]] = {
+    "torchvision shufflenet": ("torchvision.models", "shufflenet_v2_x0_5", {}, (3, 64, 64)),
+    "torchvision swin": ("torchvision.models", "swin_t", {}, (3, 64, 64)),
+    "torchvision swin v2": ("torchvision.models", "swin_v2_t", {}, (3, 256, 256)),
+    "torchvision vit": ("torchvision.models", "vit_b_16", {}, (3, 224, 224)),
+    "torchvision maxvit": ("torchvision.models", "maxvit_t", {}, (3, 224, 224)),
+    "torchvision convnext": ("torchvision.models", "convnext_tiny", {}, (3, 224, 224)),
+    "torchvision regnet": ("torchvision.models", "regnet_y_400mf", {}, (3, 224, 224)),
+    "torchvision efficientnet": ("torchvision.models", "efficientnet_b0", {}, (3, 224, 224)),
+    "torchvision googlenet": ("torchvision.models", "googlenet", {"init_weights": False}, (3, 224, 224)),
+    "torchvision densenet": ("torchvision.models", "densenet121", {}, (3, 224, 224)),
+    "torchvision deeplab": ("torchvision.models.segmentation", "deeplabv3_mobilenet_v3_large", {}, (3, 128, 128)),
+    "torchvision video": ("torchvision.models.video", "r3d_18", {}, (3, 8, 64)),
+    "timm resnest": ("timm.models", "resnest14d", {}, (3, 224, 224)),
+    "timm mixer": ("timm.models", "mixer_s32_224", {}, (3, 224, 224)),
+    "timm deit": ("timm.models", "deit_tiny_patch16_224", {}, (3, 224, 224)),
+    "timm levit": ("timm.models", "levit_128s", {}, (3, 224, 224)),
+    "timm mobilevit": ("timm.models", "mobilevit_xxs", {}, (3, 256, 256)),
+    "timm coatnet": ("timm.models", "coatnet_nano_rw_224", {}, (3, 224, 224)),
+    "timm nfnet": ("timm.models", "nf_resnet26", {}, (3, 224, 224)),
+    "timm halonet": ("timm.models", "halonet26t", {}, (3, 256, 256)),
+    "timm crossvit": ("timm.models", "crossvit_tiny_240", {}, (3, 240, 240)),
+    "timm condconv": ("timm.models", "efficientnet_cc_b0_4e", {}, (3, 224, 224)),
+}  # fmt: skip
+QUICK_STRANGERS = {"torchvision shufflenet", "torchvision swin"}
+
+
+def strangers() -> list[object]:
+    return [
+        name if name in QUICK_STRANGERS else pytest.param(name, marks=pytest.mark.every_variant) for name in STRANGERS
+    ]
+
+
+@pytest.mark.parametrize("name", strangers())
+def test_networks_never_seen_before(name: str) -> None:
+    module, function, arguments, shape = STRANGERS[name]
+    make: Callable[..., nn.Module] = getattr(importlib.import_module(module), function)
+    torch.manual_seed(0)
+    network = make(**arguments, **({"weights_backbone": None} if "segmentation" in module else {}))
+    x = torch.zeros(1, *shape) if "video" not in name else torch.zeros(1, *shape, 64)
+    table = table_of(network, x)
+    assert table.how == "meta", table.notes
+    assert_adds_up(table, network)
+    assert table.totals.torch_macs == torch_counts(network, x)
+    assert table.totals.macs <= table.totals.torch_macs
+
+
+@pytest.mark.every_variant
+def test_a_detector_runs_for_real() -> None:
+    from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
+
+    torch.manual_seed(0)
+    network = fasterrcnn_mobilenet_v3_large_320_fpn(weights=None, weights_backbone=None)
+    pictures = [torch.rand(3, 200, 260, generator=torch.Generator().manual_seed(0))]
+    table = table_of(network, pictures)
+    assert table.how == "cpu"
+    assert "for real" in table.notes[0]
+    assert_adds_up(table, network)
+    assert table.totals.torch_macs == torch_counts(network, pictures)
