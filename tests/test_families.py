@@ -1,8 +1,10 @@
 """The benchmark of families: who is in it, what it needs, and a run of two steps."""
 
 import dataclasses
+import multiprocessing
 import struct
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,8 @@ def test_a_run_of_every_member_can_be_planned():
         "lenet5_modern": 32,
         "nin_cifar10": 32,
         "resnet20_cifar": 32,
+        "densenet40_k12_cifar": 32,
+        "nasnet_cifar": 32,
     }
     # Mean and deviation are those of the scaled pictures; nothing else differs, and no picture is distorted.
     recipes = {dataclasses.replace(plan.recipe, mean=None, std=None) for plan in plans}
@@ -96,9 +100,16 @@ def test_the_command_names_what_is_wrong_and_keeps_the_results(tmp_path: Path, c
     assert (RESULTS / "families.json").read_bytes() == kept
 
 
+def rise_of_the_peak() -> int:
+    forget_peak()
+    before = peak_memory()
+    assert np.ones(50_000_000, dtype=np.uint8).sum() == 50_000_000
+    return peak_memory() - before
+
+
 def test_the_peak_is_what_was_held_at_most():
     assert forget_peak() == sys.platform.startswith("linux")
     if sys.platform.startswith("linux"):
-        before = peak_memory()
-        assert np.ones(50_000_000, dtype=np.uint8).sum() == 50_000_000
-        assert peak_memory() - before >= 49_000_000
+        # In a new process, as where it is measured: a large one may have as much to give, and its peak stays.
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            assert pool.submit(rise_of_the_peak).result() >= 49_000_000
