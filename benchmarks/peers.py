@@ -121,6 +121,11 @@ _OPTIONS: dict[str, dict[str, object]] = {"googlenet": _NO_AUX, "inception_v3": 
 _TOO_LARGE = {"vit_h_14"}  # twice five gigabytes in float64: tests/models/test_vit.py compares two of its layers
 _NASNET = "timm counts the padding of average pooling as black pixels, unlike TensorFlow: for the outputs it does not"
 
+_ATTENTION = (
+    "theirs multiplies queries, keys, values and outputs in torch's MultiheadAttention, which calls no dense layer "
+    "that a counter could see"
+)
+
 # timm's networks that are ours and have no weights of their own there.
 _TIMM = (
     *(
@@ -131,8 +136,8 @@ _TIMM = (
     Pair(model="mobilenet_v2", library="timm", name="mobilenetv2_075", changes={"width": 0.75}),
     Pair(model="mnasnet_a1", library="timm", name="semnasnet_140", changes={"width": 1.4}),
     Pair(model="mnasnet_b1", library="timm", name="mnasnet_140", changes={"width": 1.4}),
-    Pair(model="vit_l_14", library="timm", name="vit_large_patch14_224"),
-    Pair(model="vit_l_32", library="timm", name="vit_large_patch32_224"),
+    Pair(model="vit_l_14", library="timm", name="vit_large_patch14_224", options={"num_classes": 1000}),
+    Pair(model="vit_l_32", library="timm", name="vit_large_patch32_224", options={"num_classes": 1000}),
     Pair(model="efficientnet_b6", library="timm", name="efficientnet_b6", changes={"norm_eps": 1e-5}),
     Pair(model="efficientnet_b7", library="timm", name="efficientnet_b7", changes={"norm_eps": 1e-5}),
 )
@@ -249,6 +254,8 @@ def _of_weights(library: Library) -> dict[str, Pair]:
         pair = Pair(model=each.model, library=library, name=name, changes=each.changes, options=options)
         if name == "nasnetalarge":
             pair = replace(pair, make_alike=average_as_tensorflow_does, why=_NASNET)
+        if of_torchvision and name.startswith("vit_"):
+            pair = replace(pair, why=_ATTENTION)
         found[name] = pair
     return found
 
