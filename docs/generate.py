@@ -161,9 +161,10 @@ def parity_page() -> str:
             "One number where both have the same; else the peer's stands beside ours. Outputs differ by so many parts "
             f"of the largest output. In all, {parity.lines(result)[0].removesuffix(':')}.\n",
             *rows,
-            "\n## Elsewhere\n",
-            "The tests named count these by hand from their papers, and compare them with pytorchcv's where it has the "
-            "same network.\n",
+            "\n## Without a peer\n",
+            "None of the three has a constructor for these networks as they are. The tests named count them by hand "
+            "from their papers, and compare them with a peer's network that is built or changed to be the same, or "
+            "with a twin in plain functions.\n",
             *alone,
             f"\nOn torch {result['machine']['torch']}, {versions}: `python -m benchmarks parity`.\n",
         ]

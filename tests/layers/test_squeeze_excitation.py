@@ -9,7 +9,7 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
-@pytest.mark.row("B-23")
+@pytest.mark.row("B-13", "B-23")
 def test_channels_are_weighed_by_the_means_by_hand():
     """Equations 2 to 4 of the paper: s = sigmoid(W2 relu(W1 z)), with biases."""
     se = SqueezeExcitation(6, 2).double()

@@ -194,3 +194,9 @@ ROWS = (
     Row("efficientnet_v2_xl",       208_119_808,  93_353_451_520, rgb(512), f"{TIMM}, tf_efficientnetv2_xl"),
 )
 # fmt: on
+
+
+def counted(name: str) -> tuple[int, int]:
+    """Parameters and multiply-accumulates of the network of that name as it is."""
+    (row,) = [row for row in ROWS if row.name == name and not row.changes]
+    return row.params, row.macs

@@ -3,7 +3,7 @@
 import pytest
 import torch
 import torchvision.models
-from benchmarks.peers import scramble, take_alpha_as_torch_does
+from benchmarks.peers import copy_in_order, scramble, take_alpha_as_torch_does
 from pytorchcv.model_provider import get_model
 from torch import nn
 
@@ -73,14 +73,6 @@ def with_small_dense_layers(peer: nn.Module, dense: list[tuple[nn.Module, str]])
     return peer.to_empty(device="cpu").double().eval()
 
 
-def with_the_weights_of(network: nn.Module, peer: nn.Module) -> nn.Module:
-    """The peer with our values, matched by their order."""
-    ours, theirs = network.state_dict(), peer.state_dict()
-    assert [tuple(value.shape) for value in ours.values()] == [tuple(value.shape) for value in theirs.values()]
-    peer.load_state_dict(dict(zip(theirs, ours.values(), strict=True)))
-    return peer
-
-
 def scrambled(name: str, **changes: object) -> nn.Module:
     return scramble(create_model(name, hidden=8, num_classes=5, **changes))
 
@@ -91,7 +83,7 @@ def test_answers_as_torchvision_does_with_the_same_weights(size):
     with torch.device("meta"):
         peer = torchvision.models.alexnet()
         peer = with_small_dense_layers(peer, [(peer.classifier, index) for index in ("1", "4", "6")])
-    peer = with_the_weights_of(network, peer)
+    peer = copy_in_order(network, peer)
     x = torch.randn(1, 3, *size, dtype=torch.float64)
     with torch.no_grad():
         assert_equal(network(x), peer(x))
@@ -104,7 +96,7 @@ def test_answers_as_pytorchcv_does_with_the_same_weights():
         peer = get_model("alexnet", pretrained=False)
         out = peer.output
         peer = with_small_dense_layers(peer, [(out.fc1, "fc"), (out.fc2, "fc"), (out, "fc3")])
-    peer = with_the_weights_of(network, peer)
+    peer = copy_in_order(network, peer)
     take_alpha_as_torch_does(network, peer)
     x = 100 * torch.randn(1, 3, 227, 227, dtype=torch.float64)  # large, so that the normalisation matters
     with torch.no_grad():
@@ -199,16 +191,6 @@ def test_it_learns_64_digits_by_heart(name, changes, digits: PictureSet):
     network = create_model(name, channels=SMALL, hidden=64, dropout=0.0, in_channels=1, num_classes=10, **changes)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
     assert mistakes_after(80, network, *sixty_four(digits, 67), optimizer) == 0
-
-
-@pytest.mark.parametrize(("name", "smallest"), [("alexnet", 63), ("alexnet_paper", 67)])
-def test_a_picture_too_small_is_refused_with_the_smallest(name, smallest):
-    network = create_model(name, channels=SMALL, hidden=8).eval()
-    with pytest.raises(
-        UsageError, match=rf"AlexNet needs images of at least {smallest}x{smallest}, got 80x{smallest - 1}"
-    ):
-        network(torch.zeros(1, 3, 80, smallest - 1))
-    assert network(torch.zeros(1, 3, smallest, smallest)).shape == (1, 1000)
 
 
 @pytest.mark.parametrize(

@@ -115,11 +115,6 @@ def test_it_learns_64_digits_by_heart(digits: PictureSet):
     assert mistakes_after(60, network, *sixty_four(digits, 32), optimizer) == 0
 
 
-def test_a_picture_too_small_is_told_the_smallest():
-    with pytest.raises(UsageError, match="BN-Inception needs images of at least 7x7, got 6x40"):
-        create_model("bn_inception", **SMALL)(torch.zeros(1, 3, 6, 40))
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

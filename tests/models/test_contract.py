@@ -32,6 +32,43 @@ from tests.models.members import (
     with_auxiliary,
 )
 
+# What each design calls itself, and the side below which a layer of it is left without a pixel; where it rounds up
+# when it halves, five times, the side of which one is left.
+SMALLEST_PICTURES = {
+    "alexnet": ("AlexNet", 63),
+    "alexnet_paper": ("AlexNet", 67),
+    "zfnet": ("ZFNet", 47),
+    "sppnet_zf5": ("SPPNet", 31),
+    "vgg11": ("VGG", 32),
+    "googlenet": ("GoogLeNet", 15),
+    "googlenet_paper": ("GoogLeNet", 31),
+    "bn_inception": ("BN-Inception", 7),
+    "inception_v2": ("Inception v2", 75),
+    "inception_v3": ("Inception v3", 75),
+    "inception_v4": ("Inception v4", 75),
+    "inception_resnet_v1": ("Inception-ResNet", 75),
+    "xception": ("Xception", 7),
+    "resnet18": ("ResNet", 32),
+    "resnet20_cifar": ("ResNet of CIFAR", 4),
+    "resnext50_32x4d": ("ResNeXt", 32),
+    "se_resnet18": ("SE-ResNet", 32),
+    "senet154": ("SENet-154", 32),
+    "nasnet_mobile": ("NASNet", 32),
+    "nasnet_cifar": ("NASNet", 4),
+    "mobilenet_v1": ("MobileNetV1", 32),
+    "mobilenet_v2": ("MobileNetV2", 32),
+    "mobilenet_v3_small": ("MobileNetV3", 32),
+    "shufflenet_v1_g3": ("ShuffleNetV1", 32),
+    "shufflenet_v2_x0_5": ("ShuffleNetV2", 32),
+    "shufflenet_v2_plus_small": ("ShuffleNetV2Plus", 32),
+    "shufflenet_v2_large": ("ShuffleNetV2Large", 32),
+    "shufflenet_v2_exlarge": ("ShuffleNetV2ExLarge", 32),
+    "mnasnet_a1": ("MnasNet", 32),
+    "efficientnet_b0": ("EfficientNet", 32),
+    "efficientnet_lite0": ("EfficientNet-Lite", 32),
+    "efficientnet_v2_s": ("EfficientNetV2", 32),
+}
+
 
 @pytest.fixture(autouse=True)
 def seed() -> None:
@@ -250,6 +287,16 @@ def test_another_size_than_the_one_it_works_on_is_refused(name):
     for size in ((height - 1, width), (height, width + 1)):
         with pytest.raises(UsageError, match=f"{height}x{width} images only, got {size[0]}x{size[1]}"):
             on_meta(name)(torch.zeros(1, channels, *size))
+
+
+@pytest.mark.parametrize(("name", "called", "smallest"), [(name, *each) for name, each in SMALLEST_PICTURES.items()])
+def test_a_picture_with_one_side_too_small_is_refused_with_the_smallest(name, called, smallest):
+    network = on_meta(name)
+    for size in ((smallest - 1, 2 * smallest), (2 * smallest, smallest - 1)):
+        with pytest.raises(
+            UsageError, match=f"^{called} needs images of at least {smallest}x{smallest}, got {size[0]}x{size[1]}$"
+        ):
+            network(torch.zeros(1, 3, *size, device="meta"))
 
 
 @variants(besides=FIXED_SIZE)

@@ -8,8 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
-from benchmarks.peers import scramble
-from pytorchcv.model_provider import get_model
+from benchmarks.peers import PYTORCHCV, largest_difference, scramble
 from torch import Tensor, nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -178,27 +177,24 @@ def test_the_names_in_the_published_files_are_understood():
         assert name.endswith("num_batches_tracked") or torch.equal(value, other.state_dict()[name]), name
 
 
+QUICK = {"densenet_bc100_k12_cifar-pytorchcv-densenet100_k12_bc_cifar10"}
+
+
 @pytest.mark.parametrize(
-    ("name", "theirs"),
+    "pair",
     [
-        ("densenet_bc100_k12_cifar", "densenet100_k12_bc_cifar10"),
-        pytest.param("densenet_bc250_k24_cifar", "densenet250_k24_bc_cifar10", marks=pytest.mark.every_variant),
-        pytest.param("densenet_bc190_k40_cifar", "densenet190_k40_bc_cifar10", marks=pytest.mark.every_variant),
+        pytest.param(pair, id=str(pair), marks=() if str(pair) in QUICK else pytest.mark.every_variant)
+        for pair in PYTORCHCV
+        if pair.model.startswith("densenet")
     ],
 )
-def test_bc_answers_as_pytorchcv_does_with_the_same_weights(name, theirs):
-    peer = scramble(get_model(theirs, pretrained=False))
-    ours = create_model(name).double().eval()
-    mine, state = ours.state_dict(), peer.state_dict()
-    assert [tuple(value.shape) for value in mine.values()] == [tuple(value.shape) for value in state.values()]
-    ours.load_state_dict(dict(zip(mine, state.values(), strict=True)))
-    x = torch.randn(1, 3, 32, 32, dtype=torch.float64)
-    with torch.no_grad():
-        assert_equal(ours(x), peer(x))
+def test_equals_pytorchcv_with_the_same_random_weights(pair):
+    """The BC forms: its plain ones compress, which the paper's do not."""
+    assert largest_difference(pair) <= 1e-10
 
 
 def test_the_plain_form_equals_a_twin_in_plain_functions():
-    """Section 3, and no compression. pytorchcv's networks of this form halve the channels: 599,050 parameters."""
+    """Section 3, and no compression."""
     network = scramble(create_model("densenet40_k12_cifar", layers=(3, 2, 2)))
     state = network.state_dict()
 

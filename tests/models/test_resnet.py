@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from benchmarks import peers
-from benchmarks.peers import scramble
+from benchmarks.peers import copy_in_order, scramble
 from torch import Tensor, nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -25,14 +25,6 @@ QUICK = {"resnet50_paper", "resnet20_cifar"}  # of pytorchcv's: the others with 
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)
-
-
-def copy_in_order(source: nn.Module, target: nn.Module) -> None:
-    """The tensors of one network into the other's, in the order in which both list them; each pair has one shape."""
-    pairs = list(zip(source.state_dict().values(), target.state_dict().values(), strict=True))
-    for value, place in pairs:
-        assert value.shape == place.shape
-        place.copy_(value)
 
 
 # --- The tables
@@ -291,10 +283,3 @@ def test_impossible_configs_name_their_field(changes, message):
 def test_impossible_cifar_configs_name_their_field(changes, message):
     with pytest.raises(UsageError, match=message):
         model_config("resnet20_cifar", **changes)
-
-
-def test_a_picture_too_small_is_told_the_smallest():
-    with pytest.raises(UsageError, match="ResNet needs images of at least 32x32, got 28x28"):
-        create_model("resnet18")(torch.zeros(1, 3, 28, 28))
-    with pytest.raises(UsageError, match="ResNet of CIFAR needs images of at least 4x4, got 3x8"):
-        create_model("resnet20_cifar")(torch.zeros(1, 3, 3, 8))

@@ -216,15 +216,6 @@ def test_it_learns_64_digits_by_heart(digits: PictureSet, name: str):
     assert mistakes_after(60, network, *sixty_four(digits, 32), optimizer) == 0
 
 
-@pytest.mark.parametrize(
-    ("name", "network"),
-    [("shufflenet_v2_large", "ShuffleNetV2Large"), ("shufflenet_v2_exlarge", "ShuffleNetV2ExLarge")],
-)
-def test_a_picture_too_small_is_refused_with_the_smallest(name, network):
-    with pytest.raises(UsageError, match=rf"{network} needs images of at least 32x32, got 31x64"):
-        create_model(name, **SCALED[name])(torch.zeros(1, 3, 31, 64))
-
-
 @pytest.mark.parametrize("name", FIGURES)
 @pytest.mark.parametrize(
     ("field", "value"),

@@ -172,12 +172,6 @@ def test_it_learns_64_digits_by_heart(digits: PictureSet):
     assert mistakes_after(60, network, *sixty_four(digits, 32), optimizer) == 0
 
 
-@pytest.mark.parametrize("size", [(31, 64), (64, 31)])
-def test_a_picture_too_small_is_refused_with_the_smallest(size):
-    with pytest.raises(UsageError, match=rf"ShuffleNetV2Plus needs images of at least 32x32, got {size[0]}x{size[1]}"):
-        create_model("shufflenet_v2_plus_small")(torch.zeros(1, 3, *size))
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -197,6 +191,13 @@ def test_an_impossible_config_names_its_field(field, value):
     named = "stages" if value == 36 else field
     with pytest.raises(UsageError, match=rf"ShuffleNetV2PlusConfig\.{named} must"):
         model_config("shufflenet_v2_plus_small", **{field: value})
+
+
+@pytest.mark.parametrize(("stem", "out"), [(3, 4), (30, 32)])
+def test_squeeze_and_excitation_of_too_few_channels_names_the_stages(stem, out):
+    stages = (Stage(out=out, units=(Kind.SHUFFLE_3X3,) * 2, hs=True, se=True),)
+    with pytest.raises(UsageError, match=rf"stages with se must add 4 channels or more .*\[{stem}, {out}\]"):
+        model_config("shufflenet_v2_plus_small", stem=stem, stages=stages)
 
 
 @pytest.mark.parametrize(

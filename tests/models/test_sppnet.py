@@ -143,12 +143,6 @@ def test_it_learns_64_digits_by_heart(digits: PictureSet):
 # --- Bad input
 
 
-@pytest.mark.parametrize("size", [(30, 64), (64, 30)])
-def test_a_picture_too_small_is_refused_with_the_smallest(size):
-    with pytest.raises(UsageError, match=rf"SPPNet needs images of at least 31x31, got {size[0]}x{size[1]}"):
-        create_model("sppnet_zf5", **TINY)(torch.zeros(1, 3, *size))
-
-
 @pytest.mark.parametrize(
     ("field", "value"),
     [

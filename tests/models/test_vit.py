@@ -27,25 +27,25 @@ from convatlas.recipes.recipe import Recipe
 from convatlas.weights import default_weights
 from convatlas.weights.load import load_backbone, load_weights
 from convatlas.weights.recognise import looks_like
+from tests.models.counted_figures import counted
 from tests.models.equality import assert_equal
 from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-26")
 
-# Parameters, multiply-accumulates of dense layers at 224 x 224, and those of attention's two products, which have no
-# weights and are not in the card's count.
-FIGURES = {
-    "vit_ti_16": (5_717_416, 1_074_851_328, 178_831_872),
-    "vit_s_16": (22_050_664, 4_241_218_560, 357_663_744),
-    "vit_s_32": (22_878_952, 1_119_869_952, 23_040_000),
-    "vit_b_16": (86_567_656, 16_848_500_736, 715_327_488),
-    "vit_b_32": (88_224_232, 4_363_106_304, 46_080_000),
-    "vit_l_14": (304_203_752, 77_766_565_888, 3_246_440_448),
-    "vit_l_16": (304_326_632, 59_647_172_608, 1_907_539_968),
-    "vit_l_32": (306_535_400, 15_254_659_072, 122_880_000),
-    "vit_h_14": (632_045_800, 161_884_375_040, 5_410_734_080),
+# Multiply-accumulates of attention's two products at 224 x 224, which have no weights and are not in the card's count.
+ATTENTION = {
+    "vit_ti_16": 178_831_872,
+    "vit_s_16": 357_663_744,
+    "vit_s_32": 23_040_000,
+    "vit_b_16": 715_327_488,
+    "vit_b_32": 46_080_000,
+    "vit_l_14": 3_246_440_448,
+    "vit_l_16": 1_907_539_968,
+    "vit_l_32": 122_880_000,
+    "vit_h_14": 5_410_734_080,
 }
-# The same at 384 x 384: more positions, more tokens.
+# Parameters, and multiply-accumulates of dense layers, at 384 x 384: more positions, more tokens.
 LARGER = {
     "vit_b_16": (86_859_496, 49_347_803_136),
     "vit_l_16": (304_715_752, 174_702_174_208),
@@ -88,9 +88,9 @@ def tiny(**changes: object) -> nn.Module:
 # --- Counts
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", ATTENTION)
 def test_the_card_states_what_attention_s_products_cost_besides(name):
-    assert f"{FIGURES[name][2]:,} in attention's products" in card(name).macs_source
+    assert f"{ATTENTION[name]:,} in attention's products" in card(name).macs_source
 
 
 def by_hand(config: ViTConfig) -> tuple[int, int, int]:
@@ -107,13 +107,13 @@ def by_hand(config: ViTConfig) -> tuple[int, int, int]:
     return parameters, macs, config.layers * 2 * tokens * tokens * size
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", ATTENTION)
 def test_the_figures_follow_from_table_1_by_hand(name):
     _, size, patch = name.split("_")
     config = CONFIGS[name]
     assert (config.layers, config.hidden_size, config.mlp_size, config.heads) == TABLE_1[size]
     assert (config.patch_size, config.image_size) == (int(patch), 224)
-    assert by_hand(config) == FIGURES[name]
+    assert by_hand(config) == (*counted(name), ATTENTION[name])
 
 
 @pytest.mark.parametrize("name", LARGER)
@@ -128,7 +128,7 @@ def test_the_counted_layers_and_attention_s_products_are_all_that_multiplies():
     network = on_meta("vit_ti_16").eval()
     with FlopCounterMode(display=False) as counter:
         network(torch.empty(1, 3, 224, 224, device="meta"))
-    assert counter.get_total_flops() == 2 * sum(FIGURES["vit_ti_16"][1:])
+    assert counter.get_total_flops() == 2 * (counted("vit_ti_16")[1] + ATTENTION["vit_ti_16"])
 
 
 def test_queries_keys_and_values_are_one_dense_layer_that_hooks_see():
@@ -349,11 +349,13 @@ def test_a_network_for_another_size_is_recognised():
     assert looks_like(on_meta("vit_ti_16", image_size=384, num_classes=2).state_dict()) == ("vit_ti_16", "convatlas")
 
 
-def test_the_name_s_own_weights_serve_for_another_size():
-    found = default_weights("vit_s_16", {"image_size": 384})
+@pytest.mark.parametrize(("size", "crop"), [(224, 224), (384, 384), (256, 224)])
+def test_the_default_weights_are_those_for_the_size_or_the_name_s_own(size, crop):
+    found = default_weights("vit_s_16", {"image_size": size})
     assert found is not None
-    assert found == default_weights("vit_s_16")
-    assert found.transform.crop == 224
+    assert found.transform.crop == crop
+    if crop == 224:
+        assert found == default_weights("vit_s_16")
 
 
 def test_a_picture_of_another_size_is_refused_and_told_what_to_do():

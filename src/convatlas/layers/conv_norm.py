@@ -1,4 +1,4 @@
-"""A convolution with BatchNorm and ReLU, as the mobile networks build everything of."""
+"""A convolution with BatchNorm and ReLU, as MnasNet and the ShuffleNets build everything of."""
 
 from torch import nn
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError
+from convatlas.layers.conv_head import ConvHead
 from convatlas.layers.conv_norm import ConvNorm
 from convatlas.layers.round_channels import round_channels
 from convatlas.layers.squeeze_excitation import SqueezeExcitation
@@ -123,18 +124,6 @@ class MBConv(nn.Module):
         return x + y if self.shortcut else y
 
 
-class Head(nn.Sequential):
-    """The last convolution, pooling and FC: (N, in_channels, h, w) -> logits (N, K)."""
-
-    def __init__(self, in_channels: int, *, dropout: float, num_classes: int) -> None:
-        super().__init__()
-        self.last = ConvNorm(in_channels, 1280, kernel=1)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten()
-        self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(1280, num_classes)
-
-
 class MnasNet(nn.Module):
     """Images (N, C, H, W) of at least 32 x 32 -> logits (N, K).
 
@@ -162,7 +151,7 @@ class MnasNet(nn.Module):
             # A stage that does not halve the picture takes the place of the one before it.
             others = self.feature_info if row.stride > 1 else self.feature_info[:-1]
             self.feature_info = (*others, FeatureInfo(f"stages.{index}", channels, scale))
-        self.head = Head(channels, dropout=config.dropout, num_classes=config.num_classes)
+        self.head = ConvHead(channels, 1280, config.num_classes, dropout=config.dropout)
         self._initialise()
 
     def _initialise(self) -> None:

@@ -56,7 +56,8 @@ class NASNetConfig:
 
     def __post_init__(self) -> None:
         check_at_least(self, 1, "repeats", "penultimate", "stem_channels", "aux_side", "in_channels", "num_classes")
-        check_fraction(self, "dropout", "norm_eps")
+        check_fraction(self, "dropout")
+        check_share(self, "norm_eps", "survival")
         if self.penultimate % 96:
             raise UsageError(
                 "NASNetConfig.penultimate must be a multiple of 96 (24 F, and F / 4 filters in a stem cell), not "
@@ -64,7 +65,6 @@ class NASNetConfig:
             )
         if self.stem_cells not in (0, 2):
             raise UsageError(f"NASNetConfig.stem_cells must be 0 or 2, not {self.stem_cells!r}")
-        check_share(self, "survival")
 
     @property
     def filters(self) -> int:

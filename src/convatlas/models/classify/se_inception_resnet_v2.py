@@ -42,6 +42,8 @@ class SEInceptionResNetV2Config(InceptionResNetConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.form != "public":
+            raise UsageError(f'SEInceptionResNetV2Config.form must be "public", not {self.form!r}')
         check_at_least(self, 1, "reduction")
         if self.reduction > self.narrowest:
             raise UsageError(
@@ -52,8 +54,7 @@ class SEInceptionResNetV2Config(InceptionResNetConfig):
     @property
     def narrowest(self) -> int:
         """The channels of the blocks at H/8; deeper ones have more."""
-        ends = {"v1": (256,), "v2": (192, 96, 96), "public": (96, 64, 96, 64)}[self.form]  # of the branches before them
-        return sum(map(Modules(self.width).wide, ends))
+        return sum(map(Modules(self.width).wide, (96, 64, 96, 64)))  # the branches that end the stem
 
 
 CONFIGS = {"se_inception_resnet_v2": SEInceptionResNetV2Config()}

@@ -2,12 +2,13 @@
 
 https://arxiv.org/abs/1709.01507 -- squeeze: Equation 2; excitation: Equation 3; scale: Equation 4; SE-ResNet module:
 Figure 3; networks: Table 1; where else the SE block may stand: Figure 5.
-As the authors' released networks: a bottleneck strides in its first 1x1 convolution, the pooling of the stem rounds up
-and does not pad. (Other libraries stride in the 3x3 and pad.)
+As the authors' released networks: a bottleneck strides in its first 1x1 convolution, the pooling of the stem does not
+pad and its last window may hang over the edge. (Other libraries stride in the 3x3 and pad.)
 Deviation, as those: the excitation's dense layers have biases, which the journal version advises against in ResNets.
 Choices that the paper leaves open: of the two forms of its initialisation, He et al.'s, by fan-in; in a block whose
 shortcut projects, "identity" weighs the projected channels. `se_resnet34` is not among the paper's networks.
-Shapes: N images, C channels, H x W pixels, K classes. The stem rounds down, a stage whose input has an odd side up.
+Shapes: N images, C channels, H x W pixels, K classes. An odd side is rounded up when it is halved, by the pooling of
+the stem down.
 """
 
 from collections import OrderedDict
@@ -33,8 +34,8 @@ class SEResNetConfig:
 
     depths: tuple[int, ...]  # blocks in conv2_x, conv3_x, conv4_x, conv5_x
     block: Block  # ResNet's of two or of three layers, or ResNeXt's
-    cardinality: int = 32  # the paths of an "aggregated" block
-    bottleneck_width: int = 4  # the channels of a path in conv2_x; each later stage doubles them
+    cardinality: int = 1  # the paths of an "aggregated" block; the others have one
+    bottleneck_width: int = 64  # the channels of a path in conv2_x; each later stage doubles them
     placement: Placement = "standard"  # Figure 5
     reduction: int = 16  # r: the excitation's first dense layer has C/r units
     width: int = 64  # channels of conv1; each stage after conv2_x doubles those of its blocks
@@ -48,6 +49,11 @@ class SEResNetConfig:
                 known = ", ".join(f'"{choice}"' for choice in choices)
                 raise UsageError(f"SEResNetConfig.{field} must be one of {known}, not {getattr(self, field)!r}")
         check_at_least(self, 1, "cardinality", "bottleneck_width", "reduction", "width", "in_channels", "num_classes")
+        if self.block != "aggregated" and (self.cardinality, self.bottleneck_width) != (1, 64):
+            raise UsageError(
+                f'SEResNetConfig.cardinality and bottleneck_width are those of "aggregated" blocks: with block '
+                f'"{self.block}" they must be 1 and 64, not {self.cardinality} and {self.bottleneck_width}'
+            )
         narrowest = self.width if self.placement == "pre" else self.width * self.expansion
         if self.reduction > narrowest:
             raise UsageError(
@@ -67,8 +73,8 @@ CONFIGS = {
     "se_resnet50": SEResNetConfig(depths=(3, 4, 6, 3), block="bottleneck"),
     "se_resnet101": SEResNetConfig(depths=(3, 4, 23, 3), block="bottleneck"),
     "se_resnet152": SEResNetConfig(depths=(3, 8, 36, 3), block="bottleneck"),
-    "se_resnext50_32x4d": SEResNetConfig(depths=(3, 4, 6, 3), block="aggregated"),
-    "se_resnext101_32x4d": SEResNetConfig(depths=(3, 4, 23, 3), block="aggregated"),
+    "se_resnext50_32x4d": SEResNetConfig(depths=(3, 4, 6, 3), block="aggregated", cardinality=32, bottleneck_width=4),
+    "se_resnext101_32x4d": SEResNetConfig(depths=(3, 4, 23, 3), block="aggregated", cardinality=32, bottleneck_width=4),
 }
 
 

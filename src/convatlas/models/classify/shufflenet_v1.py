@@ -8,7 +8,7 @@ classifier, elsewhere one over the input channels of a group; BatchNorm's initia
 Where a scale gives channels that the groups cannot share, they are rounded to multiples of four times the groups, and
 the stem's to multiples of the groups: the authors' scales need that only in the stem of g = 8 at 0.5, where theirs is
 16 too.
-Deviation: the classifier has a bias, which the authors' code lacks.
+Deviation: the classifier has a bias, as the papers' dense layers have; the authors' code gives it none.
 Shapes: N images, C channels, H x W pixels, K classes. An odd size is rounded up when it is halved.
 """
 
@@ -140,7 +140,7 @@ class ShuffleNetV1(nn.Module):
 
 def stem_channels(width: float, groups: int) -> int:
     """The authors' 24 and 48 at 1, 1.5 and 2; at 0.5 their 12, or 16 for eight groups."""
-    return 24 * int(width) if width >= 1 else round_channels(24 * width, divisor=groups)
+    return round_channels(24 * (int(width) if width >= 1 else width), divisor=groups)
 
 
 def initialise(network: nn.Module, *narrow: nn.Module) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from convatlas.errors import UsageError
 from convatlas.layers.channel_shuffle import channel_shuffle
+from convatlas.layers.conv_head import ConvHead
 from convatlas.layers.conv_norm import ConvNorm
 from convatlas.models.classify.shufflenet_v1 import Stem, initialise
 from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_rows
@@ -128,18 +129,6 @@ class DownsamplingUnit(nn.Module):
         return channel_shuffle(torch.cat([self.shortcut(x), self.branch(x)], dim=1), groups=2)
 
 
-class Head(nn.Sequential):
-    """Conv5, GlobalPool and FC of Table 5: (N, in_channels, h, w) -> logits (N, K)."""
-
-    def __init__(self, in_channels: int, channels: int, *, dropout: float, num_classes: int) -> None:
-        super().__init__()
-        self.last = ConvNorm(in_channels, channels, kernel=1)
-        self.pool = nn.AdaptiveAvgPool2d(1)
-        self.flatten = nn.Flatten()
-        self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(channels, num_classes)
-
-
 class ShuffleNetV2(nn.Module):
     """Images (N, C, H, W) of at least 32 x 32 -> logits (N, K).
 
@@ -166,7 +155,7 @@ class ShuffleNetV2(nn.Module):
             # A stage that does not halve the picture takes the place of the one before it.
             others = self.feature_info if row.stride > 1 else self.feature_info[:-1]
             self.feature_info = (*others, FeatureInfo(f"stages.{index}", channels, scale))
-        self.head = Head(channels, config.last, dropout=config.dropout, num_classes=config.num_classes)
+        self.head = ConvHead(channels, config.last, config.num_classes, dropout=config.dropout)
         initialise(self, self.stem, self.head.fc)
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:

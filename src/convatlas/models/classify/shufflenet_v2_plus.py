@@ -81,6 +81,12 @@ class ShuffleNetV2PlusConfig:
         channels = [self.stem, *(row.out for row in self.stages)]
         if any(before >= after for before, after in itertools.pairwise(channels)):
             raise UsageError(f"ShuffleNetV2PlusConfig.stages must each add channels: stem and stages have {channels}")
+        added = [after - before for before, after in itertools.pairwise(channels)]
+        if any(row.se and min(count, row.out // 2) < 4 for row, count in zip(self.stages, added, strict=True)):
+            raise UsageError(
+                "ShuffleNetV2PlusConfig.stages with se must add 4 channels or more and have 8 or more, of which "
+                f"squeeze-and-excitation keeps a quarter: stem and stages have {channels}"
+            )
 
 
 CONFIGS = {
