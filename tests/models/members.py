@@ -168,13 +168,10 @@ def marked(*values: object) -> object:
     return pytest.param(*values, marks=pytest.mark.every_variant)
 
 
-with_auxiliary = pytest.mark.parametrize(
-    ("name", "changes"),
-    [
-        marked(name, each) if name == "shufflenet_v2_exlarge" else (name, each)  # the same classifiers as Large's
-        for name, each in WITH_AUXILIARY.items()
-    ],
-)
+def with_auxiliary(*always: str) -> pytest.MarkDecorator:
+    """Every design with auxiliary classifiers; all but those named for `make test-all` alone: seconds each."""
+    cases = [(name, each) if name in always else marked(name, each) for name, each in WITH_AUXILIARY.items()]
+    return pytest.mark.parametrize(("name", "changes"), cases)
 
 
 def variants(*, besides: set[str] = frozenset()) -> pytest.MarkDecorator:

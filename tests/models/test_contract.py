@@ -250,7 +250,7 @@ def test_every_design_with_auxiliary_classifiers_is_tried_with_them():
     assert {name for name in SMALLEST if hasattr(model_config(name), "aux")} == set(WITH_AUXILIARY)
 
 
-@with_auxiliary
+@with_auxiliary("googlenet", "inception_v3", "nasnet_mobile", "shufflenet_v2_large")
 def test_auxiliary_classifiers_keep_the_promises_too(name, changes):
     side = card(name).input[1]
     network = settled(name, side=side, aux=True, **changes)

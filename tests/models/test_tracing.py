@@ -70,7 +70,7 @@ def test_compiles_as_one_graph(name, changes):
     torch.testing.assert_close(compiled(x), network(x))
 
 
-@with_auxiliary
+@with_auxiliary("googlenet", "inception_v3")
 def test_auxiliary_classifiers_are_traced_too(name, changes):
     side = card(name).input[1]
     network = settled(name, side=side, aux=True, **changes)
