@@ -8,7 +8,17 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import cold_start, construct, digits, families, parity, photographs, transfer, zoo
+from benchmarks import (
+    cold_start,
+    construct,
+    densenet_memory,
+    digits,
+    families,
+    parity,
+    photographs,
+    transfer,
+    zoo,
+)
 from benchmarks.machine import machine
 from convatlas.errors import ConvatlasError
 
@@ -21,6 +31,7 @@ MEASUREMENTS = {
     "parity": parity,
     "zoo": zoo,
     "construct": construct,
+    "densenet_memory": densenet_memory,
     "cold_start": cold_start,
 }
 

@@ -57,6 +57,8 @@ MEMBERS: dict[str, dict[str, object]] = {
     "inception_v2": {"width": 0.5},
     "inception_v3": {"width": 0.5},
     "resnet18": {"width": 32},
+    # Of its patches a whole number has to fit.
+    "vit_ti_16": {"patch_size": 15, "image_size": 75},
 }
 # The side of the pictures: the least on which all of them work. Networks for smaller pictures have their own size.
 SIDE = 75

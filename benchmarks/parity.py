@@ -1,8 +1,8 @@
 """Ours against the same networks of torchvision, timm and pytorchcv: parameters, multiply-accumulates, outputs.
 
-Both are counted by one counter, as they are published, at the size of picture on our network's card. The outputs are
-those of the same random weights, in float64, for a small picture of noise; weights of torchvision and timm are renamed
-by our key maps, those of pytorchcv are matched by their order.
+Both are counted by one counter, as they are published, at the size of picture on our network's card, or the size that a
+ViT's positions are of. The outputs are those of the same random weights, in float64, for a small picture of noise;
+weights of torchvision and timm are renamed by our key maps, those of pytorchcv are matched by their order.
 """
 
 from collections.abc import Iterable
@@ -45,7 +45,7 @@ def lines(measured: dict[str, Any]) -> list[str]:
         f"{len(rows)} pairs with {versions}: parameters and multiply-accumulates equal in all but {unequal}, outputs "
         f"within {largest:.0e} of the largest:"
     )
-    alone = [f"{name}: no peer, by hand in {file}" for name, file in measured["without_peer"].items()]
+    alone = [f"{name}: no pair, see {file}" for name, file in measured["without_peer"].items()]
     return [head, *(_told(row) for row in rows), *alone]
 
 
@@ -74,17 +74,36 @@ def told_difference(row: dict[str, Any]) -> str:
     return f"{row['difference']:.0e}" if row["difference"] else "0"
 
 
+_OF_MANY = ("test_contract", "test_tracing", "test_other_networks")  # no family's own
+# Where another file than one named like the network's module holds it.
+_TESTS = {"se_inception_resnet_v2": "test_senet", "shufflenet_v2_exlarge": "test_shufflenet_v2_large"}
+
+
 def test_file(name: str) -> str:
-    """The tests of a network's family, which hold it against its paper: those of resnet hold resnet_cifar's too."""
-    words = MODELS[name].module.rpartition(".")[2].split("_")
-    files = [f"tests/models/test_{'_'.join(words[:count])}.py" for count in range(len(words), 0, -1)]
-    return next((file for file in files if (ROOT / file).exists()), files[0])
+    """The tests of a network's family, which hold it against its paper, and against pytorchcv where they can."""
+    files = sorted((ROOT / "tests" / "models").glob("test_*.py"))
+    if name in _TESTS:
+        return f"tests/models/{_TESTS[name]}.py"
+    module = MODELS[name].module
+    words = module.rpartition(".")[2].split("_")  # those of resnet hold resnet_cifar's too
+    stems = [f"test_{'_'.join(words[:count])}" for count in range(len(words), 0, -1)]
+    own = [file for stem in stems for file in files if file.stem == stem]
+    family = [f'"{other}"' for other, entry in MODELS.items() if entry.module == module]
+    shared = [file for file in files if file.stem not in _OF_MANY and _mentions(file, family)]
+    return f"tests/models/{(own + shared)[0].name}"
+
+
+def _mentions(file: Path, words: list[str]) -> bool:
+    text = file.read_text(encoding="utf-8")
+    return any(word in text for word in words)
 
 
 def _compare(pair: peers.Pair) -> dict[str, Any]:
     with torch.device("meta"):
         ours, theirs = create_model(pair.model, **pair.changes), peers.build(pair)
-    image = card(pair.model).input
+    channels, height, width = card(pair.model).input
+    own = getattr(ours.config, "image_size", None)  # a ViT's positions are those of one size
+    image = (channels, own or height, own or width)
     return {
         "model": pair.model,
         "changes": dict(pair.changes),

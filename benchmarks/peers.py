@@ -7,7 +7,7 @@ are imported where they are needed: nothing but tests and this benchmark uses th
 
 import importlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import torch
@@ -71,10 +71,60 @@ def pool_as_the_authors_do(_ours: nn.Module, theirs: Any) -> None:
     theirs.output.final_pool = nn.AdaptiveAvgPool2d(1)
 
 
+def use_relu6(_ours: nn.Module, theirs: nn.Module) -> None:
+    for parent in list(theirs.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.ReLU):
+                setattr(parent, name, nn.ReLU6())
+
+
+def pool_with_a_margin(ours: Any, _theirs: nn.Module) -> None:
+    ours.stem.pool = nn.MaxPool2d(3, stride=2, padding=1)
+
+
+def pool_first(_ours: nn.Module, theirs: nn.Module) -> None:
+    for unit in theirs.modules():
+        if type(unit).__name__ == "ShuffleUnit":
+            unit.forward = _pooled_input_first.__get__(unit)  # type: ignore[method-assign]
+
+
+def _pooled_input_first(unit: Any, x: Tensor) -> Tensor:
+    y = unit.c_shuffle(unit.activ(unit.compress_bn1(unit.compress_conv1(x))))
+    y = unit.expand_bn3(unit.expand_conv3(unit.dw_bn2(unit.dw_conv2(y))))
+    joined: Tensor = unit.activ(torch.cat((unit.avgpool(x), y), dim=1) if unit.downsample else x + y)
+    return joined
+
+
+class AverageOfPixels(nn.AvgPool2d):
+    """3x3 with stride 2 and TensorFlow's padding, which is no black pixels: timm's own counts it as such."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 2, ceil_mode=True, count_include_pad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # An odd side is padded at both ends, an even one at its end, as rounding up does.
+        self.padding = (x.shape[2] % 2, x.shape[3] % 2)
+        return super().forward(x)
+
+
+def average_as_tensorflow_does(_ours: nn.Module, theirs: nn.Module) -> None:
+    for parent in list(theirs.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child).__name__ == "AvgPool2dSame":
+                setattr(parent, name, AverageOfPixels())
+
+
 # --- The table
 
 _NO_AUX: dict[str, object] = {"aux_logits": False, "init_weights": False}
 _OPTIONS: dict[str, dict[str, object]] = {"googlenet": _NO_AUX, "inception_v3": _NO_AUX}  # of torchvision's networks
+_TOO_LARGE = {"vit_h_14"}  # twice five gigabytes in float64: tests/models/test_vit.py compares two of its layers
+_NASNET = "timm counts the padding of average pooling as black pixels, unlike TensorFlow: for the outputs it does not"
+
+_ATTENTION = (
+    "theirs multiplies queries, keys, values and outputs in torch's MultiheadAttention, which calls no dense layer "
+    "that a counter could see"
+)
 
 # timm's networks that are ours and have no weights of their own there.
 _TIMM = (
@@ -84,6 +134,10 @@ _TIMM = (
     ),
     Pair(model="mobilenet_v2", library="timm", name="mobilenetv2_035", changes={"width": 0.35}),
     Pair(model="mobilenet_v2", library="timm", name="mobilenetv2_075", changes={"width": 0.75}),
+    Pair(model="mnasnet_a1", library="timm", name="semnasnet_140", changes={"width": 1.4}),
+    Pair(model="mnasnet_b1", library="timm", name="mnasnet_140", changes={"width": 1.4}),
+    Pair(model="vit_l_14", library="timm", name="vit_large_patch14_224", options={"num_classes": 1000}),
+    Pair(model="vit_l_32", library="timm", name="vit_large_patch32_224", options={"num_classes": 1000}),
     Pair(model="efficientnet_b6", library="timm", name="efficientnet_b6", changes={"norm_eps": 1e-5}),
     Pair(model="efficientnet_b7", library="timm", name="efficientnet_b7", changes={"norm_eps": 1e-5}),
 )
@@ -92,6 +146,9 @@ _TIMM = (
 _NIN = "theirs pools with a margin, and the second time by averages: for the outputs it pools as the authors do"
 _LRN = "theirs normalises before the pooling, and by other constants: for the outputs neither normalises"
 _CIFAR = "theirs projects where ours pads with zeros, as the paper does: for the outputs ours has shortcut=projection"
+_RELU = "theirs has ReLU, as the paper says, ours the authors' ReLU6: for the outputs both have ReLU6"
+_MARGIN = "theirs pools with a margin in the stem, ours as the authors' network: for the outputs both have the margin"
+_ORDER = "theirs concatenates the pooled input last, ours first, as the authors' code: for the outputs both do"
 PYTORCHCV = (
     Pair(
         model="alexnet_paper",
@@ -123,6 +180,49 @@ PYTORCHCV = (
         )
         for depth in (20, 56, 110, 1202)
     ),
+    *(
+        Pair(model=f"densenet_bc{kind}_cifar", library="pytorchcv", name=name)
+        for kind, name in (
+            ("100_k12", "densenet100_k12_bc_cifar10"),
+            ("250_k24", "densenet250_k24_bc_cifar10"),
+            ("190_k40", "densenet190_k40_bc_cifar10"),
+        )
+    ),
+    *(
+        Pair(model=f"se_{kind}", library="pytorchcv", name=f"se{kind}", make_alike=pool_with_a_margin, why=_MARGIN)
+        for kind in ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
+    ),
+    *(
+        Pair(model=f"se_{kind}", library="pytorchcv", name=f"se{kind}", make_alike=pool_with_a_margin, why=_MARGIN)
+        for kind in ("resnext50_32x4d", "resnext101_32x4d")
+    ),
+    *(
+        Pair(
+            model="mobilenet_v1",
+            library="pytorchcv",
+            name=f"mobilenet_{name}",
+            changes={"width": width},
+            make_alike=use_relu6,
+            why=_RELU,
+        )
+        for name, width in (("w3d4", 0.75), ("wd2", 0.5), ("wd4", 0.25))
+    ),
+    *(
+        Pair(
+            model=f"shufflenet_v1_g{groups}",
+            library="pytorchcv",
+            name=f"shufflenet_g{groups}_{name}",
+            changes={} if width == 1 else {"width": width},
+            make_alike=pool_first,
+            why=_ORDER,
+        )
+        for groups, name, width in (
+            *((groups, "w1", 1) for groups in (1, 2, 3, 4, 8)),
+            (3, "wd2", 0.5),
+            (3, "wd4", 0.25),
+            (1, "w3d4", 0.75),
+        )
+    ),
 )
 
 
@@ -146,8 +246,17 @@ def _of_weights(library: Library) -> dict[str, Pair]:
     found = {}
     for each in list_weights(f"{library}/*"):
         name = each.key.split("/")[1].split(".")[0]
-        options = _OPTIONS.get(name, {}) if library == "torchvision" else {}
-        found[name] = Pair(model=each.model, library=library, name=name, changes=each.changes, options=options)
+        of_torchvision = library == "torchvision"
+        # torchvision has the same network for larger pictures under one name.
+        if name in _TOO_LARGE or (of_torchvision and "image_size" in each.changes):
+            continue
+        options = _OPTIONS.get(name, {}) if of_torchvision else {}
+        pair = Pair(model=each.model, library=library, name=name, changes=each.changes, options=options)
+        if name == "nasnetalarge":
+            pair = replace(pair, make_alike=average_as_tensorflow_does, why=_NASNET)
+        if of_torchvision and name.startswith("vit_"):
+            pair = replace(pair, why=_ATTENTION)
+        found[name] = pair
     return found
 
 
@@ -193,14 +302,29 @@ def put_weights(pair: Pair, ours: nn.Module, theirs: nn.Module) -> None:
         if loaded.fresh or loaded.adapted:
             raise WeightsError(f"{pair}: without a counterpart: {', '.join(loaded.fresh + loaded.adapted)}")
         return
-    places, values = ours.state_dict(), theirs.state_dict()
+    try:
+        copy_in_order(theirs, ours)
+    except WeightsError as error:
+        raise WeightsError(f"{pair}: {error}") from None
+
+
+def copy_in_order(source: nn.Module, target: nn.Module) -> nn.Module:
+    """`target` in float64 and use, with the tensors of `source` in the order in which both list them.
+
+    Raises WeightsError where they have other shapes.
+    """
+    places, values = target.state_dict(), source.state_dict()
     if [value.shape for value in places.values()] != [value.shape for value in values.values()]:
-        raise WeightsError(f"{pair}: the tensors of the two networks, in their order, do not have the same shapes")
-    ours.load_state_dict(dict(zip(places, values.values(), strict=True)))
+        raise WeightsError("the tensors of the two networks, in their order, do not have the same shapes")
+    target.double().load_state_dict(dict(zip(places, values.values(), strict=True)))
+    return target.eval()
 
 
 def picture_size(pair: Pair, ours: nn.Module) -> tuple[int, int]:
-    """Small, an odd and an even side, to tell paddings apart; pytorchcv's networks take their own size only."""
+    """Small, an odd and an even side, to tell paddings apart; some networks take their own size only."""
+    own = getattr(ours.config, "image_size", None)
+    if own is not None:
+        return own, own
     if pair.library == "pytorchcv":
         _, height, width = card(pair.model).input
         return height, width

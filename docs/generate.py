@@ -68,7 +68,7 @@ def models_table(cards: tuple[Card, ...]) -> str:
 
 
 def families_table(cards: tuple[Card, ...]) -> str:
-    """One row a family, oldest first; each name leads to its card."""
+    """One row a family, oldest first; a name leads to its card."""
     rows = ["| Family | Year | Networks | Parameters | What was new |", "| --- | ---: | --- | ---: | --- |"]
     for family in dict.fromkeys(card.family for card in cards):
         members = sorted((card for card in cards if card.family == family), key=lambda card: card.params)
@@ -76,12 +76,18 @@ def families_table(cards: tuple[Card, ...]) -> str:
         cells = [
             f"[{family}]({members[0].url})",
             min(card.year for card in members),
-            ", ".join(f"[`{card.name}`](docs/models.md#{_anchor(card.name)})" for card in members),
+            _members(members),
             smallest if smallest == largest else f"{smallest} to {largest}",
             _cell(members[0].features[0]),
         ]
         rows.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(rows) + "\n"
+
+
+def _members(cards: list[Card]) -> str:
+    """A few by name; of many how many there are, the smallest and the largest."""
+    named = [f"[`{card.name}`](docs/models.md#{_anchor(card.name)})" for card in cards]
+    return ", ".join(named) if len(named) <= 4 else f"{len(named)}, from {named[0]} to {named[-1]}"
 
 
 def families_page() -> str:
@@ -140,8 +146,7 @@ def parity_page() -> str:
         ]
         rows.append(f"| {' | '.join(cells)} |")
     alone = [
-        f"- [`{name}`](models.md#{_anchor(name)}): by hand in [{file}](../{file})"
-        for name, file in result["without_peer"].items()
+        f"- [`{name}`](models.md#{_anchor(name)}): [{file}](../{file})" for name, file in result["without_peer"].items()
     ]
     versions = ", ".join(f"{name} {version}" for name, version in result["versions"].items())
     return "\n".join(
@@ -152,7 +157,9 @@ def parity_page() -> str:
             f"of the largest output. In all, {parity.lines(result)[0].removesuffix(':')}.\n",
             *rows,
             "\n## Without a peer\n",
-            "The three libraries do not have these; the tests named count them by hand from the paper.\n",
+            "None of the three has a constructor for these networks as they are. The tests named count them by hand "
+            "from their papers, and compare them with a peer's network that is built or changed to be the same, or "
+            "with a twin in plain functions.\n",
             *alone,
             f"\nOn torch {result['machine']['torch']}, {versions}: `python -m benchmarks parity`.\n",
         ]

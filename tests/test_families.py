@@ -2,6 +2,7 @@
 
 import dataclasses
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 from benchmarks import families
 from benchmarks.__main__ import RESULTS, main
-from benchmarks.memory import forget_peak, peak_memory
+from benchmarks.memory import forget_peak
 
 from convatlas.engine.plan import make_plan
 from convatlas.errors import DataError
 from convatlas.models import MODELS
+
+ROOT = Path(__file__).parent.parent
 
 
 def write_idx(folder: Path, *, train: int, test: int) -> Path:
@@ -49,6 +52,8 @@ def test_a_run_of_every_member_can_be_planned():
         "lenet5_modern": 32,
         "nin_cifar10": 32,
         "resnet20_cifar": 32,
+        "densenet40_k12_cifar": 32,
+        "nasnet_cifar": 32,
     }
     # Mean and deviation are those of the scaled pictures; nothing else differs, and no picture is distorted.
     recipes = {dataclasses.replace(plan.recipe, mean=None, std=None) for plan in plans}
@@ -96,9 +101,20 @@ def test_the_command_names_what_is_wrong_and_keeps_the_results(tmp_path: Path, c
     assert (RESULTS / "families.json").read_bytes() == kept
 
 
+# In a new process, as where it is measured: a large one may have as much to give, and its peak stays.
+RISE_OF_THE_PEAK = """
+from benchmarks.memory import forget_peak, peak_memory
+forget_peak()
+before = peak_memory()
+assert len(bytes(b"1") * 50_000_000) == 50_000_000
+print(peak_memory() - before)
+"""
+
+
 def test_the_peak_is_what_was_held_at_most():
     assert forget_peak() == sys.platform.startswith("linux")
     if sys.platform.startswith("linux"):
-        before = peak_memory()
-        assert np.ones(50_000_000, dtype=np.uint8).sum() == 50_000_000
-        assert peak_memory() - before >= 49_000_000
+        told = subprocess.run(
+            [sys.executable, "-c", RISE_OF_THE_PEAK], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert int(told.stdout) >= 49_000_000

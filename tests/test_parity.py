@@ -6,11 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import timm
+import torchvision.models
 from benchmarks import parity, peers
 from benchmarks.__main__ import RESULTS
 
-from convatlas.catalog import list_models
+from convatlas.catalog import list_cards, list_models
 from convatlas.errors import MissingExtra, WeightsError
+from tests.models.counted_figures import ROWS
 
 ROOT = Path(__file__).parent.parent
 PAIRS = {str(pair): pair for pair in peers.pairs()}
@@ -43,7 +46,7 @@ def test_two_small_networks_and_one_without_a_peer():
     )
     assert "parameters 269,722, theirs 272,474 (+2,752); MACs 40,551,040, theirs 40,813,184 (+262,144)" in told[1]
     assert "for the outputs ours has shortcut=projection" in told[1]
-    assert alone == "lenet5_modern: no peer, by hand in tests/models/test_lenet5.py"
+    assert alone == "lenet5_modern: no pair, see tests/models/test_lenet5.py"
 
 
 def test_a_network_that_is_not_the_same_is_found_out():
@@ -56,6 +59,22 @@ def test_a_missing_peer_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "pytorchcv.model_provider", None)
     with pytest.raises(MissingExtra, match=r"networks of pytorchcv needs .*pip install 'convatlas\[dev\]'"):
         parity.measure(["nin_cifar10"])
+
+
+def test_the_file_that_is_named_is_the_one_that_counts_by_hand():
+    named = {row.name: row.oracle for row in ROWS if row.oracle.startswith("test_") and not row.changes}
+    assert {name: Path(parity.test_file(name)).name for name in named} == named
+
+
+@pytest.mark.parametrize(
+    ("library", "theirs"), [("timm", timm.list_models), ("torchvision", torchvision.models.list_models)]
+)
+def test_an_alias_that_a_peer_has_too_is_that_peers_network(library, theirs):
+    known = set(theirs())
+    aliases = {(alias, card.name) for card in list_cards() for alias in card.aliases if alias in known}
+    assert aliases
+    compared = {(pair.name, pair.model) for pair in PAIRS.values() if pair.library == library and not pair.changes}
+    assert aliases - compared - {("vit_huge_patch14_224", "vit_h_14")} == set()  # too large to be compared whole
 
 
 def test_each_pair_is_there_once():

@@ -35,7 +35,7 @@ from convatlas.tasks.make import make_task
 from convatlas.weights import default_weights, imagenet_classes, weight_set
 from convatlas.weights.cache import cached_path
 from convatlas.weights.load import load_backbone
-from tests.models.test_contract import SIDES, SMALLEST, settled
+from tests.models.members import ALWAYS, SIDES, designs, settled
 
 pytestmark = pytest.mark.row("F-03")
 
@@ -269,7 +269,7 @@ def test_however_short_the_run_every_part_begins(epochs):
 @pytest.mark.parametrize(
     "model",
     [
-        name if name in SMALLEST else pytest.param(name, marks=pytest.mark.every_variant)
+        name if name in ALWAYS else pytest.param(name, marks=pytest.mark.every_variant)
         for name in sorted(set(MODELS) - {"lenet5"})
     ],
 )
@@ -277,26 +277,26 @@ def test_a_classifier_whose_output_is_the_answer_is_alone_in_what_has_to_be_run(
     with torch.device("meta"):
         network = create_model(model)
     alone = classifier_alone(Recipe(trainable="classifier"), network, card(model).input)
-    if model.startswith(("nin", "overfeat")):  # an average, or the best place, comes after it
+    if model.startswith(("nin", "overfeat", "squeezenet")):  # an average, or the best place, comes after it
         assert alone is None
     else:
         assert alone is network.get_submodule(*classifiers(network))
         assert alone is list(network.modules())[-1]
 
 
-@pytest.mark.parametrize("model", sorted(set(SMALLEST) - {"lenet5"}))
-def test_a_new_classifier_learns_from_the_first_step_on(model):
+@designs(besides={"lenet5"})
+def test_a_new_classifier_learns_from_the_first_step_on(name):
     """Zeros would let no gradient through a ReLU that follows."""
     torch.manual_seed(0)
-    picture = (3, SIDES[MODELS[model]], SIDES[MODELS[model]])
-    source = settled(model, num_classes=5, in_channels=3)
-    network = settled(model, num_classes=2, in_channels=3)
+    picture = (3, SIDES[MODELS[name]], SIDES[MODELS[name]])
+    source = settled(name, num_classes=5, in_channels=3)
+    network = settled(name, num_classes=2, in_channels=3)
     zero_new_classifiers(network, load_backbone(network, source.state_dict()), picture)
     functional.cross_entropy(network(torch.randn(2, *picture)), torch.tensor([0, 1])).backward()
-    (name,) = classifiers(network)
-    weight = network.get_submodule(name).weight
+    (classifier,) = classifiers(network)
+    weight = network.get_submodule(classifier).weight
     assert weight.grad.abs().sum() > 0
-    assert bool(weight.any()) == (name not in answering(network, picture))
+    assert bool(weight.any()) == (classifier not in answering(network, picture))
 
 
 @pytest.mark.parametrize("changes", [{}, {"part_decay": 0.01, "unfreeze_by": 0.9, "ema_decay": 0.9, "clip_norm": 0.1}])
@@ -486,6 +486,26 @@ def test_a_network_whose_answers_are_never_negative_is_refused_for_several_label
     splits = dataclasses.replace(photographs, train=several(photographs.train), val=several(photographs.val))
     with pytest.raises(UsageError, match="answers of nin_cifar10 are never negative"):
         make_plan(splits, Wishes(model="nin_cifar10", device="cpu"))
+
+
+@pytest.mark.row("B-26")
+def test_a_network_for_one_size_is_built_for_that_of_the_pictures(photographs):
+    tiny = {"layers": 1, "hidden_size": 12, "mlp_size": 12, "heads": 2}
+    for wishes in ({"size": 64}, {"model_changes": {"image_size": 64}}):
+        changes = {**tiny, **wishes.pop("model_changes", {})}
+        plan = make_plan(photographs, Wishes(model="vit_ti_16", model_changes=changes, device="cpu", **wishes))
+        assert plan.preprocess.shape == (3, 64, 64)
+        assert plan.changes["image_size"] == 64
+    with pytest.raises(UsageError, match="size is 32 and image_size 64"):
+        make_plan(photographs, Wishes(model="vit_ti_16", model_changes={"image_size": 64}, size=32, device="cpu"))
+    with pytest.raises(UsageError, match=r"image_size must be a multiple of patch_size=16, not 70"):
+        make_plan(photographs, Wishes(model="vit_ti_16", size=70, device="cpu"))
+
+
+def test_each_layer_of_a_single_stage_is_a_part():
+    network = create_model("vit_ti_16", layers=3, hidden_size=12, mlp_size=12, heads=2)
+    names = [part.name for part in parts(network)]
+    assert names == ["classifier", "head", "stages.0.2", "stages.0.1", "stages.0.0", "stem"]
 
 
 def test_a_size_below_the_network_s_smallest_is_refused(photographs):

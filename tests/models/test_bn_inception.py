@@ -1,9 +1,7 @@
 """BN-Inception against its paper, hand arithmetic, and pytorchcv's network with the same weights."""
 
-import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from benchmarks import peers
 from torch import nn
 
@@ -12,6 +10,7 @@ from convatlas.data.picture_set import PictureSet
 from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
 from convatlas.models.classify.bn_inception import FIGURE_5, Inception, Reduction, Row
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-09")
 
@@ -111,28 +110,9 @@ def test_weights_start_normal_and_cut_at_two_deviations():
 
 
 def test_it_learns_64_digits_by_heart(digits: PictureSet):
-    chosen = np.random.default_rng(0).permutation(len(digits))[:64]
-    x = torch.tensor(np.stack([digits.read(int(index)) for index in chosen])).permute(0, 3, 1, 2) / 128.0 - 1
-    x = F.pad(x, (2, 2, 2, 2), value=-1.0)
-    labels = torch.tensor(digits.targets[chosen])
     network = create_model("bn_inception", in_channels=1, num_classes=10, **SMALL)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-2)
-    for _ in range(60):
-        loss = F.cross_entropy(network(x), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == labels).all()
-
-
-def test_a_picture_too_small_is_told_the_smallest():
-    with pytest.raises(UsageError, match="BN-Inception needs images of at least 7x7, got 6x40"):
-        create_model("bn_inception", **SMALL)(torch.zeros(1, 3, 6, 40))
+    assert mistakes_after(60, network, *sixty_four(digits, 32), optimizer) == 0
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,7 @@
 """Inception v2 against Table 1 and Figures 5 to 7 and 10 of its paper, by hand: no public network has this form."""
 
-import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -12,6 +10,7 @@ from convatlas.data.picture_set import PictureSet
 from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
 from convatlas.models.contract import capture
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-09")
 
@@ -174,23 +173,9 @@ def test_weights_start_as_inception_v3_s():
 
 
 def test_it_learns_64_digits_by_heart(digits: PictureSet):
-    chosen = np.random.default_rng(0).permutation(len(digits))[:64]
-    x = torch.tensor(np.stack([digits.read(int(index)) for index in chosen])).permute(0, 3, 1, 2) / 128.0 - 1
-    x = F.interpolate(x, size=(75, 75), mode="bilinear")
-    labels = torch.tensor(digits.targets[chosen])
     network = create_model("inception_v2", in_channels=1, num_classes=10, dropout=0.0, **SMALL)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    for _ in range(40):
-        loss = F.cross_entropy(network(x), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == labels).all()
+    assert mistakes_after(40, network, *sixty_four(digits, 75), optimizer) == 0
 
 
 # --- Config, bad input
@@ -204,11 +189,6 @@ def test_depths_and_width_make_another_size_of_it():
     convolutions = [module.out_channels for module in network.modules() if isinstance(module, nn.Conv2d)]
     assert convolutions[:6] == [16, 16, 19, 24, 57, 86]
     assert [info.channels for info in network.feature_info] == [24, 19 + 19 + 28 + 19, 4 * 57, 96 + 4 * 115 + 57]
-
-
-def test_a_picture_too_small_is_told_the_smallest():
-    with pytest.raises(UsageError, match="Inception v2 needs images of at least 75x75, got 74x90"):
-        create_model("inception_v2", **SMALL)(torch.zeros(1, 3, 74, 90))
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
 """Inception v3 against its paper, peers with the same weights, and hand arithmetic."""
 
-import numpy as np
 import pytest
 import pytorchcv.models.inceptionv3
 import timm
 import torch
 import torch.nn.functional as F
 import torchvision
+from benchmarks.peers import scramble
 from torch import Tensor, nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -17,6 +17,8 @@ from convatlas.models.classify.inception_v3 import InceptionV3Output, decode, lo
 from convatlas.tasks.family import decode_for, own_losses
 from convatlas.weights.load import load_backbone, load_weights
 from convatlas.weights.recognise import looks_like
+from tests.models.equality import assert_equal
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-09")
 
@@ -30,26 +32,8 @@ def seed() -> None:
     torch.manual_seed(0)
 
 
-def with_random_state(network: nn.Module) -> nn.Module:
-    """In float64, weights of a size that keeps signals alive, each normalisation different."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight)
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.2)
-            nn.init.normal_(module.running_mean, std=0.2)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return network.double().eval()
-
-
 def torchvisions(**changes: object) -> nn.Module:
-    return with_random_state(torchvision.models.inception_v3(init_weights=False, **changes))
-
-
-def assert_equal(ours: Tensor, theirs: Tensor) -> None:
-    assert theirs.std() > 1e-6
-    assert (ours - theirs).abs().max() <= 1e-10 * theirs.abs().max()
+    return scramble(torchvision.models.inception_v3(init_weights=False, **changes))
 
 
 # --- Counts
@@ -145,7 +129,7 @@ def test_answers_as_torchvision_does_with_the_same_weights(size):
 
 
 def test_answers_as_timm_does_with_the_same_weights():
-    theirs = with_random_state(timm.create_model("inception_v3"))
+    theirs = scramble(timm.create_model("inception_v3"))
     ours = create_model("inception_v3").double().eval()
     load_weights(ours, theirs.state_dict(), source="timm")
     x = torch.randn(1, 3, 96, 80, dtype=torch.float64)
@@ -234,31 +218,12 @@ def test_weights_start_as_in_the_authors_code():
 
 
 def test_it_learns_64_digits_by_heart(digits: PictureSet):
-    chosen = np.random.default_rng(0).permutation(len(digits))[:64]
-    x = torch.tensor(np.stack([digits.read(int(index)) for index in chosen])).permute(0, 3, 1, 2) / 128.0 - 1
-    x = F.interpolate(x, size=(75, 75), mode="bilinear")
-    labels = torch.tensor(digits.targets[chosen])
     network = create_model("inception_v3", in_channels=1, num_classes=10, dropout=0.0, **SMALL)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
-    for _ in range(40):
-        loss = F.cross_entropy(network(x), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == labels).all()
+    assert mistakes_after(40, network, *sixty_four(digits, 75), optimizer) == 0
 
 
 # --- Bad input
-
-
-def test_a_picture_too_small_is_told_the_smallest():
-    with pytest.raises(UsageError, match="Inception v3 needs images of at least 75x75, got 74x90"):
-        create_model("inception_v3", **SMALL)(torch.zeros(1, 3, 74, 90))
 
 
 def test_the_auxiliary_classifier_alone_asks_for_299_pixels():

@@ -1,9 +1,9 @@
 """MobileNetV2 against its paper, hand arithmetic, and torchvision's network with the same weights."""
 
-import numpy as np
 import pytest
 import torch
 import torchvision.models
+from benchmarks.peers import copy_in_order, scramble
 from torch import nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -11,6 +11,8 @@ from convatlas.data.picture_set import PictureSet
 from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
 from convatlas.models.classify.mobilenet_v2 import InvertedResidual, Stage
+from tests.models.equality import assert_equal
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-19")
 
@@ -34,32 +36,6 @@ CHANNELS = {
     1.3: (40, 24, 32, 40, 80, 128, 208, 416, 1664),
     1.4: (48, 24, 32, 48, 88, 136, 224, 448, 1792),
 }
-
-
-def randomised(network: nn.Module) -> nn.Module:
-    """In float64, with BatchNorm's values random too, so that none of them can be swapped or lost unseen."""
-    torch.manual_seed(0)
-    network = network.eval().double()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-    return network
-
-
-def with_the_weights_of(network: nn.Module, peer: nn.Module) -> nn.Module:
-    """The peer with our values, matched by their order."""
-    peer = peer.double()
-    ours, theirs = network.state_dict(), peer.state_dict()
-    assert [tuple(value.shape) for value in ours.values()] == [tuple(value.shape) for value in theirs.values()]
-    peer.load_state_dict(dict(zip(theirs, ours.values(), strict=True)))
-    return peer.eval()
-
-
-def assert_equal(ours: torch.Tensor, theirs: torch.Tensor) -> None:
-    assert (ours - theirs).abs().max() <= 1e-10 * theirs.abs().max()
 
 
 @pytest.mark.parametrize("width", FIGURES)
@@ -110,8 +86,8 @@ def test_the_channels_are_those_by_hand(width):
     ],
 )
 def test_answers_as_torchvision_does_with_the_same_weights(width, size):
-    network = randomised(create_model("mobilenet_v2", width=width))
-    peer = with_the_weights_of(network, torchvision.models.mobilenet_v2(width_mult=width))
+    network = scramble(create_model("mobilenet_v2", width=width))
+    peer = copy_in_order(network, torchvision.models.mobilenet_v2(width_mult=width))
     x = torch.randn(2, 3, *size, dtype=torch.float64)
     with torch.no_grad():
         assert_equal(network(x), peer(x))
@@ -156,32 +132,11 @@ def test_initial_weights_are_normal_and_cut_at_two_deviations():
     assert not network.head.fc.bias.any()
 
 
-def test_overfits_64_digits(digits: PictureSet):
-    torch.manual_seed(0)
+def test_it_learns_64_digits_by_heart(digits: PictureSet):
     stages = (Stage(expand=1, out=16, repeats=1, stride=2), Stage(expand=6, out=32, repeats=2, stride=2))
     network = create_model("mobilenet_v2", width=0.25, stages=stages, dropout=0.0, in_channels=1, num_classes=10)
-    indices = np.arange(0, 5000, 79)[:64]
-    pixels = np.stack([digits.read(int(index))[:, :, 0] for index in indices])
-    x = nn.functional.pad(torch.from_numpy(pixels)[:, None].float() / 255, (2, 2, 2, 2))
-    targets = torch.from_numpy(digits.targets[indices])
-    assert len(targets.unique()) == 10
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
-    for _ in range(30):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(network(x), targets).backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == targets).all()
-
-
-@pytest.mark.parametrize("size", [(31, 64), (64, 31)])
-def test_a_picture_too_small_is_refused_with_the_smallest(size):
-    with pytest.raises(UsageError, match=rf"MobileNetV2 needs images of at least 32x32, got {size[0]}x{size[1]}"):
-        create_model("mobilenet_v2", width=0.25)(torch.zeros(1, 3, *size))
+    assert mistakes_after(30, network, *sixty_four(digits, 32), optimizer) == 0
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,14 @@ import torch
 import torch.nn.functional as F
 import torchvision
 from benchmarks import peers
+from benchmarks.peers import copy_in_order, scramble
 from torch import Tensor, nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
 from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
 from convatlas.models.classify.resnet import ResidualBlock, ZeroPadShortcut
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-11")
 
@@ -23,25 +25,6 @@ QUICK = {"resnet50_paper", "resnet20_cifar"}  # of pytorchcv's: the others with 
 @pytest.fixture(autouse=True)
 def seed() -> None:
     torch.manual_seed(0)
-
-
-def with_random_state(network: nn.Module) -> nn.Module:
-    """In float64, with BatchNorm's weights and averages different in each channel, as after training."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.3, 1.0)
-            nn.init.normal_(module.bias, std=0.2)
-            module.running_mean.normal_(std=0.2)
-            module.running_var.uniform_(0.5, 2.0)
-    return network.double().eval()
-
-
-def copy_in_order(source: nn.Module, target: nn.Module) -> None:
-    """The tensors of one network into the other's, in the order in which both list them; each pair has one shape."""
-    pairs = list(zip(source.state_dict().values(), target.state_dict().values(), strict=True))
-    for value, place in pairs:
-        assert value.shape == place.shape
-        place.copy_(value)
 
 
 # --- The tables
@@ -124,7 +107,7 @@ def test_counts_of_table_6(depth, millions, shortcut, more_parameters, more_macs
     ],
 )
 def test_equals_its_peer_with_the_same_random_weights(name, peer):
-    theirs, ours = with_random_state(peer()), create_model(name).double().eval()
+    theirs, ours = scramble(peer()), create_model(name).double().eval()
     copy_in_order(theirs, ours)
     x = torch.randn(1, 3, 71, 71, dtype=torch.float64)
     with torch.no_grad():
@@ -158,7 +141,7 @@ def test_zero_pad_takes_every_second_pixel_and_appends_zeros_by_hand():
 
 @pytest.mark.parametrize("shortcut", ["zero-pad", "none"])
 def test_cifar_equals_a_twin_in_plain_functions(shortcut):
-    network = with_random_state(create_model("resnet20_cifar", shortcut=shortcut))
+    network = scramble(create_model("resnet20_cifar", shortcut=shortcut))
     state = network.state_dict()
 
     def convolve(x: Tensor, prefix: str, number: str, stride: int = 1) -> Tensor:
@@ -186,7 +169,7 @@ def test_cifar_equals_a_twin_in_plain_functions(shortcut):
 
 @pytest.mark.parametrize("name", ["plain18", "plain34", "plain20_cifar", "plain56_cifar"])
 def test_a_plain_network_is_the_residual_one_without_its_shortcuts(name):
-    residual = with_random_state(create_model(name.replace("plain", "resnet")))
+    residual = scramble(create_model(name.replace("plain", "resnet")))
     plain = create_model(name).double().eval()
     missing = plain.load_state_dict(residual.state_dict(), strict=False)
     assert missing.missing_keys == []
@@ -255,32 +238,18 @@ def test_weights_start_as_in_delving_deep_into_rectifiers(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "small"),
+    ("name", "small", "side"),
     [
-        ("resnet18", {"depths": (1, 1, 1, 1), "width": 8}),
-        ("resnet50", {"depths": (1, 1, 1, 1), "width": 8}),
-        ("resnet20_cifar", {"depth": 8, "width": 8}),
-        ("plain20_cifar", {"depth": 8, "width": 8}),
+        ("resnet18", {"depths": (1, 1, 1, 1), "width": 8}, 32),
+        ("resnet50", {"depths": (1, 1, 1, 1), "width": 8}, 32),
+        ("resnet20_cifar", {"depth": 8, "width": 8}, 14),
+        ("plain20_cifar", {"depth": 8, "width": 8}, 14),
     ],
 )
-def test_it_learns_64_digits_by_heart(digits, name, small):
-    chosen = np.random.default_rng(0).permutation(len(digits))[:64]
-    x = torch.tensor(np.stack([digits.read(int(index)) for index in chosen])).permute(0, 3, 1, 2) / 128.0 - 1
-    x = F.avg_pool2d(x, 2) if name.endswith("cifar") else F.pad(x, (2, 2, 2, 2), value=-1.0)
-    labels = torch.tensor(digits.targets[chosen])
+def test_it_learns_64_digits_by_heart(digits, name, small, side):
     network = create_model(name, in_channels=1, num_classes=10, **small)
     optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
-    for _ in range(40):
-        loss = F.cross_entropy(network(x), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.momentum = 1.0  # its averages lag behind by tens of steps: now they are those of these pictures
-    with torch.no_grad():
-        network(x)
-        assert (network.eval()(x).argmax(dim=1) == labels).all()
+    assert mistakes_after(40, network, *sixty_four(digits, side), optimizer) == 0
 
 
 # --- Bad input
@@ -314,10 +283,3 @@ def test_impossible_configs_name_their_field(changes, message):
 def test_impossible_cifar_configs_name_their_field(changes, message):
     with pytest.raises(UsageError, match=message):
         model_config("resnet20_cifar", **changes)
-
-
-def test_a_picture_too_small_is_told_the_smallest():
-    with pytest.raises(UsageError, match="ResNet needs images of at least 32x32, got 28x28"):
-        create_model("resnet18")(torch.zeros(1, 3, 28, 28))
-    with pytest.raises(UsageError, match="ResNet of CIFAR needs images of at least 4x4, got 3x8"):
-        create_model("resnet20_cifar")(torch.zeros(1, 3, 3, 8))

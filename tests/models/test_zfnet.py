@@ -1,9 +1,8 @@
 """ZFNet against Figure 3 of its paper, hand arithmetic, and pytorchcv's networks with the same weights."""
 
-import numpy as np
 import pytest
 import torch
-from benchmarks.peers import leave_out_normalisation
+from benchmarks.peers import leave_out_normalisation, scramble
 from pytorchcv.model_provider import get_model
 from torch import nn
 
@@ -11,6 +10,8 @@ from convatlas.arithmetic.macs import count_macs, count_parameters
 from convatlas.data.picture_set import PictureSet
 from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
+from tests.models.equality import assert_equal
+from tests.models.learning import mistakes_after, sixty_four
 
 pytestmark = pytest.mark.row("B-03")
 
@@ -55,14 +56,7 @@ def test_features_have_the_sizes_of_figure_3(name):
 
 
 def scrambled(name: str, **changes: object) -> nn.Module:
-    """In float64, with values that make every layer matter."""
-    network = create_model(name, hidden=8, num_classes=5, **changes).double().eval()
-    for parameter in network.parameters():
-        if parameter.dim() == 1:
-            nn.init.normal_(parameter, std=0.3)
-        else:
-            nn.init.kaiming_normal_(parameter, nonlinearity="relu")
-    return network
+    return scramble(create_model(name, hidden=8, num_classes=5, **changes))
 
 
 def peer_with_the_weights_of(network: nn.Module, name: str) -> nn.Module:
@@ -89,8 +83,7 @@ def test_answers_as_pytorchcv_does_with_the_same_weights(name, theirs):
     x = torch.randn(1, 3, 224, 224, dtype=torch.float64)
     with torch.no_grad():
         got, wanted = network(x), peer(x)
-    assert wanted.std() > 0.01
-    assert (got - wanted).abs().max() <= 1e-10 * wanted.abs().max()
+    assert_equal(got, wanted)
 
 
 def test_the_maps_are_normalised_after_the_pooling():
@@ -135,29 +128,12 @@ def test_filters_that_grow_too_strong_are_scaled_back():
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
-def test_overfits_64_digits(digits: PictureSet):
+def test_it_learns_64_digits_by_heart(digits: PictureSet):
     # The paper's deviation of 0.01 is for thousands of inputs a unit; with a hundred it starves the upper layers.
-    network = create_model("zfnet", channels=SMALL, hidden=64, dropout=0.0, init_std=0.1, in_channels=1, num_classes=10)
-    indices = np.arange(0, 5000, 79)[:64]
-    pixels = np.stack([digits.read(int(index))[:, :, 0] for index in indices])
-    x = nn.functional.interpolate(torch.from_numpy(pixels)[:, None].float() / 255, (47, 47), mode="bilinear")
-    x = (x - x.mean()) / x.std()
-    targets = torch.from_numpy(digits.targets[indices])
-    assert len(targets.unique()) == 10
+    changes = {"channels": SMALL, "hidden": 64, "dropout": 0.0, "init_std": 0.1}
+    network = create_model("zfnet", in_channels=1, num_classes=10, **changes)
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
-    for _ in range(60):
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(network(x), targets).backward()
-        optimizer.step()
-    with torch.no_grad():
-        assert (network.eval()(x).argmax(dim=1) == targets).all()
-
-
-def test_a_picture_too_small_is_refused_with_the_smallest():
-    network = create_model("zfnet", channels=SMALL, hidden=8).eval()
-    with pytest.raises(UsageError, match="ZFNet needs images of at least 47x47, got 46x80"):
-        network(torch.zeros(1, 3, 46, 80))
-    assert network(torch.zeros(1, 3, 47, 47)).shape == (1, 1000)
+    assert mistakes_after(60, network, *sixty_four(digits, 47), optimizer) == 0
 
 
 @pytest.mark.parametrize(

@@ -30,15 +30,31 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.mark.filterwarnings("ignore:The default weight initialization of")  # of googlenet and inception_v3: not used
 @pytest.mark.parametrize(
-    "pair", cases(torchvision_pairs(), quick={"resnet18", "resnet50", "mobilenet_v2", "efficientnet_b0"})
+    "pair",
+    cases(
+        torchvision_pairs(),
+        quick={"resnet18", "resnet50", "mobilenet_v2", "mobilenet_v3_small", "mnasnet0_5", "efficientnet_b0"},
+    ),
 )
 def test_torchvision_weights_give_torchvisions_outputs(pair: Pair) -> None:
     assert largest_difference(pair) <= 1e-10
 
 
 @pytest.mark.parametrize(
-    "pair", cases(timm_pairs(), quick={"mobilenetv2_050", "efficientnet_b0", "tf_efficientnet_lite0"})
+    "pair",
+    cases(
+        timm_pairs(),
+        quick={
+            "mobilenetv1_100",
+            "mobilenetv2_050",
+            "mnasnet_small",
+            "efficientnet_b0",
+            "tf_efficientnet_lite0",
+            "vit_tiny_patch16_224",
+        },
+    ),
 )
 def test_timm_weights_give_timms_outputs(pair: Pair) -> None:
     assert largest_difference(pair) <= 1e-10

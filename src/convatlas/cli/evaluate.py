@@ -24,8 +24,9 @@ def evaluate(
         str,
         typer.Option(
             help="Of each picture: single, as the bundle answers; ten-crop, four corners, the centre, and their "
-            "mirror images; dense, the whole picture and its mirror image, for networks that can (not AlexNet). The "
-            "last two do harm where a mirror image means something else, as with digits and letters."
+            "mirror images; dense, the whole picture and its mirror image, for networks that can (not AlexNet, "
+            "MobileNetV3, ViT). The last two do harm where a mirror image means something else, as with digits and "
+            "letters."
         ),
     ] = "single",
     report: Annotated[Path | None, typer.Option(help="Write an HTML report here.")] = None,

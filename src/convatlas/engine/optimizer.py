@@ -12,7 +12,9 @@ from convatlas.recipes.recipe import Recipe
 
 
 def make_optimizer(network: nn.Module, all_parts: Sequence[Part], recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD, AdamW or RMSprop; weight decay only on weights of two or more dimensions, not on biases and norms.
+    """SGD, AdamW or RMSprop; weight decay only on the weights of convolutions and dense layers.
+
+    Biases, norms, and what is added to a map or to tokens, as ViT's class token and position embeddings, do not decay.
 
     Each group has a `rate_factor`: the share of the learning rate at which its part of the network learns. What never
     learns is in no group.
@@ -23,7 +25,8 @@ def make_optimizer(network: nn.Module, all_parts: Sequence[Part], recipe: Recipe
     members: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
         if name in factors:
-            members.setdefault((factors[name], parameter.dim() > 1), []).append(parameter)
+            decays = parameter.dim() > 1 and name.rpartition(".")[2] == "weight"
+            members.setdefault((factors[name], decays), []).append(parameter)
     groups = [
         {
             "params": parameters,

@@ -25,14 +25,16 @@ def parts(network: nn.Module) -> tuple[Part, ...]:
     """Every parameter of the network in exactly one part, the classifier first.
 
     The classifier is what depends on the number of classes, and auxiliary classifiers whole; the children of `stages`
-    are a part each, and so is any other child. A network whose classes are fixed has no classifier, and its last child
-    comes first.
+    are a part each, and so is any other child; of a single stage, as ViT's, each block. A network whose classes are
+    fixed has no classifier, and its last child comes first.
     """
     classifier = auxiliary(network).union(follows(network, "num_classes"))
+    stages = getattr(network, "stages", None)
+    deep = 3 if isinstance(stages, nn.ModuleList) and len(stages) == 1 else 2
     members: dict[str, list[str]] = {}
     for name, _ in network.named_parameters():
         pieces = name.split(".")
-        child = ".".join(pieces[: 2 if pieces[0] == "stages" else 1])
+        child = ".".join(pieces[: deep if pieces[0] == "stages" else 1])
         members.setdefault("classifier" if name in classifier else child, []).append(name)
     order = [name for name in members if name != "classifier"]
     if "classifier" in members:

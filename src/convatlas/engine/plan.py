@@ -121,6 +121,7 @@ def make_plan(splits: DataSplits, wishes: Wishes) -> Plan:
     Raises UsageError for what cannot be meant, and DataError when no picture can be read.
     """
     pictures = sample_pictures(splits.train)
+    wishes = _one_size(wishes)
     model, model_origin = _model(wishes, pictures)
     _check_task(model, splits, wishes.model_changes)
     start = choose_start(
@@ -136,6 +137,9 @@ def make_plan(splits: DataSplits, wishes: Wishes) -> Plan:
     preprocess, preprocess_origins = decide_preprocess(
         card(model).input, known, channels, pictures, size=wishes.size, fit=wishes.fit
     )
+    if getattr(model_config(model, **changes), "image_size", preprocess.height) != preprocess.height:
+        changes["image_size"] = preprocess.height
+        changes_origins["model.image_size"] = "the size of the pictures"
     _check_fits(model, changes, preprocess)
     resolved, name, recipe_origins = _recipe(model, splits, start, known, pictures, preprocess, wishes)
     if resolved.trainable == "classifier" and getattr(model_config(model, **changes), "aux", False):
@@ -173,6 +177,16 @@ def make_plan(splits: DataSplits, wishes: Wishes) -> Plan:
         test=test,
         origins=origins | changes_origins | preprocess_origins | recipe_origins,
     )
+
+
+def _one_size(wishes: Wishes) -> Wishes:
+    """A network that is built for one size of picture, as a ViT, is asked for by either option; both must agree."""
+    size = wishes.model_changes.get("image_size")
+    if size is None or size == wishes.size:
+        return wishes
+    if wishes.size is not None:
+        raise UsageError(f"size is {wishes.size} and image_size {size!r}: they must be the same; name one of them")
+    return dataclasses.replace(wishes, size=cast(int, size))
 
 
 def _model(wishes: Wishes, pictures: list[Pixels]) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """The training loop, written out. It knows of batches and losses, and nothing of labels, boxes or masks."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,6 +120,7 @@ def _train_epoch(
     set_learning(session.network, session.parts, recipe, epoch)
     images, total = 0, torch.zeros((), device=accelerator.device)
     for number, batch in enumerate(batches(session.train_loader), start=1):
+        _announce(session.network, (epoch - 1 + (number - 1) / len(session.train_loader)) / recipe.epochs)
         with accelerator.accumulate(session.step):
             losses = session.step(batch.pixels, batch.labels)
             loss = torch.stack([value.mean() for value in losses.values()]).sum()
@@ -139,6 +140,13 @@ def _train_epoch(
         total += loss.detach() * len(batch.places)
         observer.batch_done(epoch, number, len(session.train_loader), images * accelerator.num_processes)
     return float(total) / images, images * accelerator.num_processes
+
+
+def _announce(network: nn.Module, progress: float) -> None:
+    """Tell a network that schedules something of its own, as NASNet its drop path, how far training is, from 0 to 1."""
+    set_progress: Callable[[float], None] | None = getattr(network, "set_progress", None)
+    if set_progress is not None:
+        set_progress(progress)
 
 
 def _validate(session: Session, task: Task, val: Readable, run: RunFolder) -> Summary:

@@ -36,7 +36,7 @@ class Recipe:
     lr: float | None = None  # the largest learning rate
     momentum: float = 0.9  # of sgd and rmsprop
     nesterov: bool = True  # of sgd
-    weight_decay: float = 0.01  # not on biases, norms and other one-dimensional parameters
+    weight_decay: float = 0.01  # on the weights of convolutions and dense layers alone
     clip_norm: float | None = None  # the gradient is scaled down to this length when longer
 
     # Schedule of the learning rate

@@ -15,7 +15,16 @@ from convatlas.weights.weight_set import Source, Transform, WeightSet, read_sets
 __all__ = ["Source", "Transform", "WeightSet", "default_weights", "imagenet_classes", "list_weights", "weight_set"]
 
 # Fields of a config that weights do not depend on, or are adapted to.
-FREE_FIELDS = ("num_classes", "in_channels", "dropout", "survival", "aux", "init_std")
+FREE_FIELDS = (
+    "num_classes",
+    "in_channels",
+    "image_size",
+    "dropout",
+    "survival",
+    "aux",
+    "init_std",
+    "memory_efficient",
+)
 _FILES = ("packaged.toml", "torchvision.toml", "timm.toml")
 
 
@@ -66,16 +75,21 @@ def list_weights(
 def default_weights(model: str, changes: Mapping[str, object] | None = None) -> WeightSet | None:
     """The set that a network's name alone stands for: what a package carries, else the best of torchvision's or timm's.
 
-    changes: how its config differs from the name's. The best is the one with the highest published top-1 accuracy.
-    None where none is published.
+    changes: how its config differs from the name's. The best is the one with the highest published top-1 accuracy; one
+    whose licence excludes commercial use is taken only where there is no other, and one for pictures of another size
+    only where there is none for the changes' `image_size`. None where none is published.
     """
-    wanted = {name: value for name, value in (changes or {}).items() if name not in FREE_FIELDS}
-    sets = [each for each in list_weights(model=model) if dict(each.changes) == wanted]
-    for source in ("package", "torchvision", "timm"):
-        of_source = [each for each in sets if each.source == source]
-        if of_source:
-            return max(of_source, key=lambda each: each.top1 or 0.0)
-    return None
+    fixed = {name: value for name, value in (changes or {}).items() if name not in FREE_FIELDS}
+    of_that_size = fixed | {name: value for name, value in (changes or {}).items() if name == "image_size"}
+    published = list_weights(model=model)
+    sets = [each for each in published if dict(each.changes) == of_that_size]
+    sets = sets or [each for each in published if dict(each.changes) == fixed]
+    sources = ("timm", "torchvision", "package")
+
+    def worth(each: WeightSet) -> tuple[bool, int, float]:
+        return "-NC" not in each.licence, sources.index(each.source), each.top1 or 0.0
+
+    return max(sets, key=worth, default=None)
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """Putting weights into a network: every name and every shape must fit, or nothing is changed."""
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError, WeightsError
+from convatlas.layers.positions import resize_positions
 from convatlas.models import model_config
 from convatlas.weights import FREE_FIELDS, weight_set
 from convatlas.weights.download import Progress
@@ -25,7 +27,7 @@ class Loaded:
     """What became of the network's tensors that did not come from the file as they are.
 
     fresh: names that keep their initial values. adapted: names of first convolutions that were made to fit the
-    network's number of channels.
+    network's number of channels, and of position embeddings that were made to fit the size of its pictures.
     """
 
     fresh: tuple[str, ...] = ()
@@ -38,7 +40,8 @@ def load_weights(
     """Put all weights into the network, whose class count is theirs.
 
     weights: named tensors, or a .safetensors, .pth, .pt or .bin file of them. source: whose names they have.
-    Where only the number of input channels differs, the first convolution is adapted (`adapt_input_channels`).
+    Where only the number of input channels differs, the first convolution is adapted (`adapt_input_channels`); where
+    only the size of the pictures does, which matters to a ViT alone, its position embeddings (`resize_positions`).
     Auxiliary classifiers that only the weights have are left out; those that only the network has stay `fresh`.
     Raises WeightsError, and changes nothing, for names that are missing or unexpected and shapes that differ: it lists
     them, and says which network the weights are of if the atlas knows it. `load_backbone` takes other class counts.
@@ -107,7 +110,7 @@ def _load(network: nn.Module, weights: Mapping[str, Tensor] | Path | str, source
         left += tuple(name for name in own if name in sides and name not in left)
     taken = {ours: given[theirs] for theirs, ours in names.items() if ours in own and ours not in left}
     _make_dense(taken, as_convolutions(network, source))
-    adapted = _adapt(taken, own, follows(network, "in_channels"))
+    adapted = _adapt(taken, own, follows(network, "in_channels")) + _resize(taken, own, follows(network, "image_size"))
     problems = _problems(taken, own, names, left)
     if problems:
         raise WeightsError(f"{label}: {'; '.join(problems)}. {_hint(given, taken, own, head)}")
@@ -123,6 +126,21 @@ def _adapt(taken: dict[str, Tensor], own: Mapping[str, Tensor], first: tuple[str
             taken[name] = adapt_input_channels(taken[name], own[name].shape[1])
             adapted.append(name)
     return tuple(adapted)
+
+
+def _resize(taken: dict[str, Tensor], own: Mapping[str, Tensor], positions: tuple[str, ...]) -> tuple[str, ...]:
+    """Resize the position embeddings in `taken` whose grid, and nothing else, differs; return their names."""
+    resized = []
+    for name in positions:
+        wanted, given = own[name].shape, taken[name].shape if name in taken else ()
+        if len(given) == 3 and given[1] != wanted[1] and given[2] == wanted[2] and _is_grid(given[1] - 1):
+            taken[name] = resize_positions(taken[name], math.isqrt(wanted[1] - 1))
+            resized.append(name)
+    return tuple(resized)
+
+
+def _is_grid(patches: int) -> bool:
+    return patches > 0 and math.isqrt(patches) ** 2 == patches
 
 
 def _make_dense(taken: dict[str, Tensor], kernels: Mapping[str, int]) -> None:

@@ -30,7 +30,7 @@ def our_names(network: nn.Module, theirs: Iterable[str], source: Source) -> dict
     renamed = {}
     for name in theirs:
         module, _, leaf = name.rpartition(".")
-        renamed[name] = f"{modules[module]}.{leaf}" if module in modules else ""
+        renamed[name] = modules.get(name, f"{modules[module]}.{leaf}" if module in modules else "")
     return renamed
 
 
@@ -51,12 +51,14 @@ def auxiliary(network: nn.Module) -> frozenset[str]:
 def follows(network: nn.Module, *fields: str) -> tuple[str, ...]:
     """The names of the tensors whose shape depends on one of these fields of the network's config.
 
-    Found by building the network once more, without memory, with other values: no list to keep for each family.
+    Found by building the network once more, without memory, with twice the values: no list to keep for each family.
     """
     config = getattr(network, "config", None)
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
         return ()
-    changes = {field: getattr(config, field) + 1 for field in fields if hasattr(config, field)}
+    changes = {field: 2 * getattr(config, field) for field in fields if hasattr(config, field)}
+    if not changes:
+        return ()
     try:
         changed = dataclasses.replace(config, **changes)
     except UsageError:  # the paper fixes it, as LeNet-5's ten classes

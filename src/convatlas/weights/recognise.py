@@ -16,7 +16,7 @@ from convatlas.weights.weight_set import Source
 def looks_like(state: Mapping[str, Tensor]) -> tuple[str, Source] | None:
     """The network, and whose names the tensors have; None for what no network with published weights has.
 
-    Any number of classes and input channels will do: what depends on them is not compared.
+    Any number of classes and input channels and any size of pictures will do: what depends on them is not compared.
     """
     foreign: set[tuple[type[nn.Module], Source]] = set()  # families that have not even their first tensor in common
     for model, width in {(each.model, each.changes.get("width")): None for each in list_weights()}:
@@ -27,13 +27,13 @@ def looks_like(state: Mapping[str, Tensor]) -> tuple[str, Source] | None:
             continue
         with torch.device("meta"):
             network = create_model(model) if width is None else create_model(model, width=width)
-        for source in possible:
-            names = our_names(network, state, source)
-            left_out = auxiliary(network)
-            names = {theirs: ours for theirs, ours in names.items() if ours not in left_out}
-            if not _has_first(network, names):
-                foreign.add((family, source))
-            elif _same(state, network, names, as_convolutions(network, source)):
+        renamed = {source: our_names(network, state, source) for source in possible}
+        fitting = [source for source in possible if _has_first(network, renamed[source])]
+        foreign |= {(family, source) for source in possible if source not in fitting}
+        left_out = auxiliary(network) if fitting else frozenset()
+        for source in fitting:
+            names = {theirs: ours for theirs, ours in renamed[source].items() if ours not in left_out}
+            if _same(state, network, names, as_convolutions(network, source)):
                 return (model if width is None else f"{model} with width={width}"), source
     return None
 
@@ -51,7 +51,7 @@ def _same(
     if len(found) < len(names) or any(name not in found for name, _ in network.named_parameters()):
         return False
     differ = {name for name, shape in found.items() if shape != own[name].shape}
-    return not differ or differ <= set(follows(network, "num_classes", "in_channels"))
+    return not differ or differ <= set(follows(network, "num_classes", "in_channels", "image_size"))
 
 
 def _shape(tensor: Tensor, kernel: int | None) -> torch.Size:

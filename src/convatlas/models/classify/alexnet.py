@@ -22,7 +22,14 @@ from torch import Tensor, nn
 
 from convatlas.errors import UsageError
 from convatlas.layers.response_norm import ResponseNorm
-from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_whole_numbers
+from convatlas.models.contract import (
+    FeatureInfo,
+    check_at_least,
+    check_fraction,
+    check_images,
+    check_share,
+    check_whole_numbers,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +56,7 @@ class AlexNetConfig:
         if any(count % self.groups for count in self.channels):
             raise UsageError(f"AlexNetConfig.channels must be multiples of groups={self.groups}, not {self.channels!r}")
         if self.init_std is not None:
-            check_init_std(self, self.init_std)
-
-
-def check_init_std(config: object, value: object) -> None:
-    """Raise UsageError naming the config's field `init_std` unless it is above 0 and at most 1."""
-    if not (isinstance(value, int | float) and 0 < value <= 1):
-        raise UsageError(f"{type(config).__name__}.init_std must be above 0 and at most 1, not {value!r}")
+            check_share(self, "init_std")
 
 
 CONFIGS = {

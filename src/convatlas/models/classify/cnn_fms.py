@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from convatlas.errors import UsageError
 from convatlas.layers.response_norm import ResponseNorm
-from convatlas.models.classify.alexnet import check_init_std, dense_layers, initialise
-from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_rows
+from convatlas.models.classify.alexnet import dense_layers, initialise
+from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_rows, check_share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ class CNNConfig:
     def __post_init__(self) -> None:
         check_at_least(self, 1, "full6", "full7", "in_channels", "num_classes")
         check_fraction(self, "dropout")
-        check_init_std(self, self.init_std)
+        check_share(self, "init_std")
         check_rows(self, "convs", Conv)
         if not self.convs[-1].pool:
             raise UsageError("CNNConfig.convs must end with a pooling: give the last Conv pool and pool_stride")

@@ -29,6 +29,7 @@ from convatlas.models.contract import (
     check_images,
     check_positive,
     check_rows,
+    check_share,
 )
 
 
@@ -115,16 +116,10 @@ class EfficientNetConfig:
         check_at_least(self, 1, "in_channels", "num_classes")
         check_positive(self, "width", "depth")
         check_fraction(self, "dropout")
-        check_survival(self, self.survival)
+        check_share(self, "survival")
         check_rows(self, "stages", Stage)
         if not (isinstance(self.norm_eps, float) and 0 < self.norm_eps < 1):
             raise UsageError(f"EfficientNetConfig.norm_eps must be between 0 and 1, not {self.norm_eps!r}")
-
-
-def check_survival(config: object, value: object) -> None:
-    """Raise UsageError naming the config's field `survival` unless it is above 0 and at most 1."""
-    if not (isinstance(value, int | float) and 0 < value <= 1):
-        raise UsageError(f"{type(config).__name__}.survival must be above 0 and at most 1, not {value!r}")
 
 
 def _config(name: str, *, dropout: float, norm_eps: float = 1e-5) -> EfficientNetConfig:

@@ -19,7 +19,6 @@ from convatlas.layers.stochastic_depth import StochasticDepth
 from convatlas.models.classify.efficientnet import (
     TABLE_1,
     Stage,
-    check_survival,
     initialise,
     scale_stages,
 )
@@ -30,6 +29,7 @@ from convatlas.models.contract import (
     check_images,
     check_positive,
     check_rows,
+    check_share,
 )
 
 
@@ -49,7 +49,7 @@ class EfficientNetLiteConfig:
         check_at_least(self, 1, "in_channels", "num_classes")
         check_positive(self, "width", "depth")
         check_fraction(self, "dropout")
-        check_survival(self, self.survival)
+        check_share(self, "survival")
         check_rows(self, "stages", Stage)
 
 

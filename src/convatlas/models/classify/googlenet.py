@@ -17,10 +17,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError
+from convatlas.layers.pooled_head import PooledHead
+from convatlas.models.classify.auxiliary import main_logits, weighted_losses
 from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_whole_numbers
 
 AUX_WEIGHT = 0.3  # Section 5: "the losses of the auxiliary classifiers were weighted by 0.3"
@@ -200,14 +201,7 @@ class GoogLeNet(nn.Module):
                 channels = row.out
             self.stages.append(nn.Sequential(OrderedDict(modules)))
             self.feature_info += (FeatureInfo(f"{number}{letter}", channels, 2**number),)
-        self.head = nn.Sequential(
-            OrderedDict(
-                pool=nn.AdaptiveAvgPool2d(1),
-                flatten=nn.Flatten(),
-                dropout=nn.Dropout(config.dropout),
-                fc=nn.Linear(channels, config.num_classes),
-            )
-        )
+        self.head = PooledHead(channels, config.num_classes, dropout=config.dropout)
         if config.aux:
             after_4a, after_4d = config.stages[1][0].out, config.stages[1][3].out
             self.aux1 = AuxiliaryClassifier(after_4a, num_classes=config.num_classes, paper=config.paper)
@@ -275,15 +269,9 @@ def losses(network: GoogLeNet, output: Tensor | GoogLeNetOutput, targets: Tensor
 
     targets (N, K), each row a distribution over the classes -> named losses, each (N,), to be added up.
     """
-    if isinstance(output, Tensor):
-        return {"cross_entropy": F.cross_entropy(output, targets, reduction="none")}
-    return {
-        "cross_entropy": F.cross_entropy(output.logits, targets, reduction="none"),
-        "aux1": AUX_WEIGHT * F.cross_entropy(output.aux1, targets, reduction="none"),
-        "aux2": AUX_WEIGHT * F.cross_entropy(output.aux2, targets, reduction="none"),
-    }
+    return weighted_losses(output, targets, {"aux1": AUX_WEIGHT, "aux2": AUX_WEIGHT})
 
 
 def decode(output: Tensor | GoogLeNetOutput) -> Tensor:
     """The classifier's logits (N, K): the auxiliary ones are discarded at inference (Section 5)."""
-    return output if isinstance(output, Tensor) else output.logits
+    return main_logits(output)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from convatlas.layers.pooled_head import PooledHead
 from convatlas.models.contract import (
     FeatureInfo,
     check_at_least,
@@ -230,14 +231,7 @@ class InceptionV2(nn.Module):
             FeatureInfo("stages.1", out_channels(six), 16),
             FeatureInfo("stages.2", out_channels(seven), 32),
         )
-        self.head = nn.Sequential(
-            OrderedDict(
-                pool=nn.AdaptiveAvgPool2d(1),
-                flatten=nn.Flatten(),
-                dropout=nn.Dropout(config.dropout),
-                fc=nn.Linear(out_channels(seven), config.num_classes),
-            )
-        )
+        self.head = PooledHead(out_channels(seven), config.num_classes, dropout=config.dropout)
         initialise(self, {})
 
     def features(self, x: Tensor) -> tuple[Tensor, ...]:

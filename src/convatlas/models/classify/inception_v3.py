@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from convatlas.errors import UsageError
+from convatlas.layers.pooled_head import PooledHead
+from convatlas.models.classify.auxiliary import main_logits, weighted_losses
 from convatlas.models.classify.inception_v2 import (
     COLUMN,
     ROW,
@@ -180,14 +181,7 @@ class InceptionV3(nn.Module):
             FeatureInfo("stages.1", out_channels(six), 16),
             FeatureInfo("stages.2", out_channels(seven), 32),
         )
-        self.head = nn.Sequential(
-            OrderedDict(
-                pool=nn.AdaptiveAvgPool2d(1),
-                flatten=nn.Flatten(),
-                dropout=nn.Dropout(config.dropout),
-                fc=nn.Linear(out_channels(seven), config.num_classes),
-            )
-        )
+        self.head = PooledHead(out_channels(seven), config.num_classes, dropout=config.dropout)
         smaller: dict[nn.Module, float] = {}
         if config.aux:
             self.aux = AuxiliaryClassifier(out_channels(six), build, config.num_classes)
@@ -218,14 +212,9 @@ def losses(network: InceptionV3, output: Tensor | InceptionV3Output, targets: Te
     targets (N, K), each row a distribution over the classes -> named losses, each (N,), to be added up. The paper
     smooths its targets by 0.1 (Section 7): that is the task's `label_smoothing`.
     """
-    if isinstance(output, Tensor):
-        return {"cross_entropy": F.cross_entropy(output, targets, reduction="none")}
-    return {
-        "cross_entropy": F.cross_entropy(output.logits, targets, reduction="none"),
-        "aux": AUX_WEIGHT * F.cross_entropy(output.aux, targets, reduction="none"),
-    }
+    return weighted_losses(output, targets, {"aux": AUX_WEIGHT})
 
 
 def decode(output: Tensor | InceptionV3Output) -> Tensor:
     """The classifier's logits (N, K)."""
-    return output if isinstance(output, Tensor) else output.logits
+    return main_logits(output)

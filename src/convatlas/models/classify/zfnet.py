@@ -16,8 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from convatlas.layers.response_norm import ResponseNorm
-from convatlas.models.classify.alexnet import check_init_std, dense_layers, initialise
-from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_whole_numbers
+from convatlas.models.classify.alexnet import dense_layers, initialise
+from convatlas.models.contract import (
+    FeatureInfo,
+    check_at_least,
+    check_fraction,
+    check_images,
+    check_share,
+    check_whole_numbers,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +42,7 @@ class ZFNetConfig:
         check_at_least(self, 1, "hidden", "in_channels", "num_classes")
         check_whole_numbers(self, "channels", count=5)
         check_fraction(self, "dropout")
-        check_init_std(self, self.init_std)
+        check_share(self, "init_std")
 
 
 CONFIGS = {

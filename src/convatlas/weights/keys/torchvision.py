@@ -6,13 +6,23 @@ from typing import cast
 from torch import nn
 
 from convatlas.models.classify.alexnet import AlexNet
+from convatlas.models.classify.densenet import DenseBlock, DenseNet
 from convatlas.models.classify.efficientnet import EfficientNet, MBConv
+from convatlas.models.classify.efficientnet_v2 import EfficientNetV2, FusedMBConv
 from convatlas.models.classify.googlenet import GoogLeNet
 from convatlas.models.classify.inception_v2 import ConvNorm
 from convatlas.models.classify.inception_v3 import InceptionV3
+from convatlas.models.classify.mnasnet import MnasNet
 from convatlas.models.classify.mobilenet_v2 import MobileNetV2
+from convatlas.models.classify.mobilenet_v3 import MobileNetV3
 from convatlas.models.classify.resnet import ResNet
+from convatlas.models.classify.resnext import ResNeXt
+from convatlas.models.classify.se_resnet import SEResNet
+from convatlas.models.classify.senet154 import SENet154
+from convatlas.models.classify.shufflenet_v2 import ShuffleNetV2
+from convatlas.models.classify.squeezenet import Fire, SqueezeNet
 from convatlas.models.classify.vgg import VGG
+from convatlas.models.classify.vit import ViT
 
 
 def alexnet(_network: AlexNet) -> dict[str, str]:
@@ -29,7 +39,7 @@ def alexnet(_network: AlexNet) -> dict[str, str]:
     }
 
 
-def resnet(network: ResNet) -> dict[str, str]:
+def resnet(network: ResNet | ResNeXt | SEResNet | SENet154) -> dict[str, str]:
     """`layer1` is our stage 0, and `downsample` the projection of a block's shortcut."""
     names = {"conv1": "stem.conv", "bn1": "stem.bn", "fc": "head.fc"}
     for stage, index, _ in blocks(network.stages):
@@ -96,6 +106,35 @@ def inception_v3(network: InceptionV3) -> dict[str, str]:
     return names
 
 
+def squeezenet(network: SqueezeNet) -> dict[str, str]:
+    """All layers are counted through, poolings and the first activation too; a Fire module is one."""
+    names = {"features.0": "stem.conv1", "classifier.1": "head.conv10"}
+    layers = [
+        (f"stages.{stage}.{name}", module)
+        for stage, modules in enumerate(network.stages)
+        for name, module in modules.named_children()
+    ]
+    for number, (ours, module) in enumerate(layers, 2):
+        if isinstance(module, Fire):
+            names |= {f"features.{number}.{conv}": f"{ours}.{conv}" for conv in ("squeeze", "expand1x1", "expand3x3")}
+    return names
+
+
+def densenet(network: DenseNet) -> dict[str, str]:
+    """`denseblock2.denselayer1` is our `stages.1.block.0`; published files have `norm.1` for `norm1`."""
+    names = {"features.conv0": "stem.conv", "features.norm0": "stem.norm"}
+    for stage, modules in enumerate(network.stages):
+        names |= {
+            f"features.transition{stage}.{layer}": f"stages.{stage}.transition.{layer}" for layer in ("norm", "conv")
+        }
+        for index, _ in enumerate(cast(DenseBlock, modules.get_submodule("block"))):
+            theirs, ours = f"features.denseblock{stage + 1}.denselayer{index + 1}", f"stages.{stage}.block.{index}"
+            for point in ("", "."):
+                names |= {f"{theirs}.{layer}{point}1": f"{ours}.{layer}1" for layer in ("norm", "conv")}
+                names |= {f"{theirs}.{layer}{point}2": f"{ours}.rest.{layer}2" for layer in ("norm", "conv")}
+    return names | {"features.norm5": "head.norm", "classifier": "head.fc"}
+
+
 def mobilenet_v2(network: MobileNetV2) -> dict[str, str]:
     """All blocks are counted through, between the stem `features.0` and the last convolution.
 
@@ -115,6 +154,52 @@ def mobilenet_v2(network: MobileNetV2) -> dict[str, str]:
     return names | {"classifier.1": "head.fc"}
 
 
+def mobilenet_v3(network: MobileNetV3) -> dict[str, str]:
+    """All blocks are counted through, and the steps of a block: those that it has."""
+    names = conv_norm("features.0", "stem")
+    number = 0
+    for number, (stage, index, block) in enumerate(blocks(network.stages), 1):
+        theirs, ours = f"features.{number}.block", f"stages.{stage}.{index}"
+        steps = [name for name, part in block.named_children() if not isinstance(part, nn.Identity)]
+        for step, part in enumerate(steps):
+            if part == "se":
+                names[f"{theirs}.{step}.fc1"] = f"{ours}.se.squeeze"
+                names[f"{theirs}.{step}.fc2"] = f"{ours}.se.excite"
+            else:
+                names |= conv_norm(f"{theirs}.{step}", f"{ours}.{part}")
+    names |= conv_norm(f"features.{number + 1}", "head.last")
+    return names | {"classifier.0": "head.hidden", "classifier.3": "head.fc"}
+
+
+def shufflenet_v2(network: ShuffleNetV2) -> dict[str, str]:
+    """`stage2` is our stage 0; `branch1` is the shortcut of a unit that halves the picture."""
+    names = conv_norm("conv1", "stem.conv") | conv_norm("conv5", "head.last") | {"fc": "head.fc"}
+    layers = {
+        "branch1": {0: "shortcut.depthwise", 2: "shortcut.conv"},
+        "branch2": {0: "branch.conv1", 3: "branch.depthwise", 5: "branch.conv2"},
+    }
+    for stage, index, _ in blocks(network.stages):
+        for branch, places in layers.items():
+            for place, part in places.items():
+                theirs, ours = f"stage{stage + 2}.{index}.{branch}", f"stages.{stage}.{index}.{part}"
+                names |= {f"{theirs}.{place}": f"{ours}.conv", f"{theirs}.{place + 1}": f"{ours}.bn"}
+    return names
+
+
+def mnasnet(network: MnasNet) -> dict[str, str]:
+    """The layers of the stem and the first block are counted through with the other stages, activations too."""
+    names = {"layers.0": "stem.conv", "layers.1": "stem.bn", "classifier.1": "head.fc"}
+    for stage, index, block in blocks(network.stages):
+        theirs, ours = f"layers.{stage + 7}.{index}.layers", f"stages.{stage}.{index}"
+        places = {0: "expand", 3: "depthwise", 6: "project"}
+        if isinstance(block.expand, nn.Identity):
+            theirs, places = "layers", {3: "depthwise", 6: "project"}
+        for place, part in places.items():
+            names |= {f"{theirs}.{place}": f"{ours}.{part}.conv", f"{theirs}.{place + 1}": f"{ours}.{part}.bn"}
+    last = 7 + len(network.stages)
+    return names | {f"layers.{last}": "head.last.conv", f"layers.{last + 1}": "head.last.bn"}
+
+
 def efficientnet(network: EfficientNet) -> dict[str, str]:
     """`features.1` is our stage 0; the steps of a block are counted through, whether or not it expands."""
     names = conv_norm("features.0", "stem")
@@ -128,6 +213,51 @@ def efficientnet(network: EfficientNet) -> dict[str, str]:
         names |= conv_norm(f"{theirs}.{first + 2}", f"{ours}.project")
     names |= conv_norm(f"features.{len(network.stages) + 1}", "head.last")
     return names | {"classifier.1": "head.fc"}
+
+
+def efficientnet_v2(network: EfficientNetV2) -> dict[str, str]:
+    """As for EfficientNet; the steps of a FusedMBConv are the convolutions that it has, one or two."""
+    names = conv_norm("features.0", "stem")
+    for stage, modules in enumerate(network.stages):
+        for index, block in modules.named_children():
+            theirs, ours = f"features.{stage + 1}.{index}.block", f"stages.{stage}.{index}"
+            steps = {0: "expand", 1: "depthwise", 3: "project"}
+            if isinstance(block, FusedMBConv):
+                steps = {0: "project"} if isinstance(block.expand, nn.Identity) else {0: "expand", 1: "project"}
+            else:
+                names |= {f"{theirs}.2.fc1": f"{ours}.se.squeeze", f"{theirs}.2.fc2": f"{ours}.se.excite"}
+            for step, part in steps.items():
+                names |= conv_norm(f"{theirs}.{step}", f"{ours}.{part}")
+    names |= conv_norm(f"features.{len(network.stages) + 1}", "head.last")
+    return names | {"classifier.1": "head.fc"}
+
+
+def vit(network: ViT) -> dict[str, str]:
+    """Its attention holds the projections to queries, keys and values as tensors of its own.
+
+    Files are older than the library's names of an MLP's layers: `mlp.linear_1` is `mlp.0`, `mlp.linear_2` is `mlp.3`.
+    """
+    names = {
+        "conv_proj": "stem.proj",
+        "class_token": "stem.class_token",
+        "encoder.pos_embedding": "stem.positions",
+        "encoder.ln": "head.norm",
+        "heads.head": "head.fc",
+    }
+    for index in range(network.config.layers):
+        theirs, ours = f"encoder.layers.encoder_layer_{index}", f"stages.0.{index}"
+        names |= {
+            f"{theirs}.ln_1": f"{ours}.norm1",
+            f"{theirs}.self_attention.in_proj_weight": f"{ours}.attention.qkv.weight",
+            f"{theirs}.self_attention.in_proj_bias": f"{ours}.attention.qkv.bias",
+            f"{theirs}.self_attention.out_proj": f"{ours}.attention.out",
+            f"{theirs}.ln_2": f"{ours}.norm2",
+            f"{theirs}.mlp.0": f"{ours}.mlp.fc1",
+            f"{theirs}.mlp.3": f"{ours}.mlp.fc2",
+            f"{theirs}.mlp.linear_1": f"{ours}.mlp.fc1",
+            f"{theirs}.mlp.linear_2": f"{ours}.mlp.fc2",
+        }
+    return names
 
 
 def conv_and_bn(theirs: str, ours: str) -> dict[str, str]:
