@@ -35,7 +35,7 @@ from convatlas.tasks.make import make_task
 from convatlas.weights import default_weights, imagenet_classes, weight_set
 from convatlas.weights.cache import cached_path
 from convatlas.weights.load import load_backbone
-from tests.models.members import SIDES, SMALLEST, settled
+from tests.models.members import ALWAYS, SIDES, designs, settled
 
 pytestmark = pytest.mark.row("F-03")
 
@@ -269,7 +269,7 @@ def test_however_short_the_run_every_part_begins(epochs):
 @pytest.mark.parametrize(
     "model",
     [
-        name if name in SMALLEST else pytest.param(name, marks=pytest.mark.every_variant)
+        name if name in ALWAYS else pytest.param(name, marks=pytest.mark.every_variant)
         for name in sorted(set(MODELS) - {"lenet5"})
     ],
 )
@@ -284,19 +284,19 @@ def test_a_classifier_whose_output_is_the_answer_is_alone_in_what_has_to_be_run(
         assert alone is list(network.modules())[-1]
 
 
-@pytest.mark.parametrize("model", sorted(set(SMALLEST) - {"lenet5"}))
-def test_a_new_classifier_learns_from_the_first_step_on(model):
+@designs(besides={"lenet5"})
+def test_a_new_classifier_learns_from_the_first_step_on(name):
     """Zeros would let no gradient through a ReLU that follows."""
     torch.manual_seed(0)
-    picture = (3, SIDES[MODELS[model]], SIDES[MODELS[model]])
-    source = settled(model, num_classes=5, in_channels=3)
-    network = settled(model, num_classes=2, in_channels=3)
+    picture = (3, SIDES[MODELS[name]], SIDES[MODELS[name]])
+    source = settled(name, num_classes=5, in_channels=3)
+    network = settled(name, num_classes=2, in_channels=3)
     zero_new_classifiers(network, load_backbone(network, source.state_dict()), picture)
     functional.cross_entropy(network(torch.randn(2, *picture)), torch.tensor([0, 1])).backward()
-    (name,) = classifiers(network)
-    weight = network.get_submodule(name).weight
+    (classifier,) = classifiers(network)
+    weight = network.get_submodule(classifier).weight
     assert weight.grad.abs().sum() > 0
-    assert bool(weight.any()) == (name not in answering(network, picture))
+    assert bool(weight.any()) == (classifier not in answering(network, picture))
 
 
 @pytest.mark.parametrize("changes", [{}, {"part_decay": 0.01, "unfreeze_by": 0.9, "ema_decay": 0.9, "clip_norm": 0.1}])

@@ -78,13 +78,21 @@ FIXED_CLASSES = {"lenet5"}  # its classes are the drawings of ten digits
 SHUFFLENET_STAGES = tuple(
     shufflenet_v2_large.Stage(out=out, units=2, stride=stride) for out, stride in ((32, 1), (64, 2), (96, 2), (128, 2))
 )
-# What these are made of is traced in other members too: they themselves with `every_variant` alone.
-TRACED_IN_ANOTHER = {
+KIND = shufflenet_v2_plus.Kind
+SHUFFLENET_PLUS_STAGES = (
+    shufflenet_v2_plus.Stage(out=24, units=(KIND.SHUFFLE_3X3, KIND.XCEPTION), hs=False, se=False),
+    shufflenet_v2_plus.Stage(out=32, units=(KIND.SHUFFLE_7X7, KIND.SHUFFLE_5X5), hs=True, se=True),
+)
+# Of these designs' families another one runs always: they themselves with `every_variant` alone.
+OF_KIN = {
+    "senet154",
     "se_bn_inception",
     "se_inception_resnet_v2",
     "se_mobilenet_v1",
     "se_shufflenet_v1",
+    "shufflenet_v2_exlarge",
 }
+ALWAYS = tuple(name for name in SMALLEST if name not in OF_KIN)
 # What makes the other designs' smallest members quicker to trace; each kind of block that they have is still there.
 SHORTER = {
     "lenet5": {},
@@ -110,15 +118,13 @@ SHORTER = {
     "resnet20_cifar": {"depth": 8, "width": 8},
     "resnext50_32x4d": {"depths": (1, 1, 1, 1), "width": 8, "cardinality": 4, "bottleneck_width": 2},
     "se_resnet18": {"depths": (1, 1, 1, 1), "width": 16},
-    "senet154": {"depths": (1, 1, 1, 1), "width": 8, "cardinality": 8},
     "mobilenet_v1": {"width": 0.25, "stages": mobilenet_v1.TABLE_1[:2]},
     "mobilenet_v2": {"width": 0.25, "stages": mobilenet_v2.TABLE_2[:2]},
     "mobilenet_v3_small": {"rows": mobilenet_v3.SMALL[:4], "last": 64, "hidden": 64},
     "shufflenet_v1_g3": {"channels": 48, "depths": (2,)},
     "shufflenet_v2_x0_5": {"stages": (shufflenet_v2.Stage(out=16, repeats=2),), "last": 64},
-    "shufflenet_v2_plus_small": {"stages": shufflenet_v2_plus.searched(24, 32, 40, 48)[1:3], "last": 64},
+    "shufflenet_v2_plus_small": {"stages": SHUFFLENET_PLUS_STAGES, "last": 64},
     "shufflenet_v2_large": {"stages": SHUFFLENET_STAGES[:2]},
-    "shufflenet_v2_exlarge": {"stages": SHUFFLENET_STAGES[:2]},
     "mnasnet_small": {"stages": mnasnet.SMALL[:4]},
     "efficientnet_b0": {"stages": efficientnet.TABLE_1[:2]},
     "efficientnet_lite0": {"stages": efficientnet.TABLE_1[:2]},
@@ -168,19 +174,22 @@ def marked(*values: object) -> object:
     return pytest.param(*values, marks=pytest.mark.every_variant)
 
 
-with_auxiliary = pytest.mark.parametrize(
-    ("name", "changes"),
-    [
-        marked(name, each) if name == "shufflenet_v2_exlarge" else (name, each)  # the same classifiers as Large's
-        for name, each in WITH_AUXILIARY.items()
-    ],
-)
+def with_auxiliary(*always: str) -> pytest.MarkDecorator:
+    """Every design with auxiliary classifiers; all but those named for `make test-all` alone: seconds each."""
+    cases = [(name, each) if name in always else marked(name, each) for name, each in WITH_AUXILIARY.items()]
+    return pytest.mark.parametrize(("name", "changes"), cases)
 
 
 def variants(*, besides: set[str] = frozenset()) -> pytest.MarkDecorator:
-    """Every network `besides` those named; all but the smallest of each design with the mark every_variant."""
+    """Every network `besides` those named; all but the smallest of each family with the mark every_variant."""
     names = [name for name in NAMES if name not in besides]
-    return pytest.mark.parametrize("name", [name if name in SMALLEST else marked(name) for name in names])
+    return pytest.mark.parametrize("name", [name if name in ALWAYS else marked(name) for name in names])
+
+
+def designs(*, besides: set[str] = frozenset()) -> pytest.MarkDecorator:
+    """The smallest network of each design `besides` those named; where another of its family runs always, marked."""
+    names = [name for name in SMALLEST if name not in besides]
+    return pytest.mark.parametrize("name", [name if name in ALWAYS else marked(name) for name in names])
 
 
 def images(name: str, count: int = 2, *, channels: int | None = None, side: int | None = None) -> Tensor:

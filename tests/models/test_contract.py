@@ -25,6 +25,7 @@ from tests.models.members import (
     SMALLEST,
     VIT,
     WITH_AUXILIARY,
+    designs,
     images,
     on_meta,
     settled,
@@ -208,7 +209,7 @@ def newest(output: Tensor | tuple[Tensor, ...]) -> Tensor:
     return output if isinstance(output, Tensor) else output[-1]
 
 
-@pytest.mark.parametrize("name", SMALLEST)  # larger ones have more blocks of the same kinds
+@designs()  # larger ones have more blocks of the same kinds
 def test_bfloat16_autocast_stays_near_in_every_block(name):
     """Each block, given what it gets in float32, is off by at most 3 % of the spread of its outputs over the pictures.
 
@@ -250,7 +251,7 @@ def test_every_design_with_auxiliary_classifiers_is_tried_with_them():
     assert {name for name in SMALLEST if hasattr(model_config(name), "aux")} == set(WITH_AUXILIARY)
 
 
-@with_auxiliary
+@with_auxiliary("googlenet", "inception_v3", "nasnet_mobile", "shufflenet_v2_large")
 def test_auxiliary_classifiers_keep_the_promises_too(name, changes):
     side = card(name).input[1]
     network = settled(name, side=side, aux=True, **changes)
@@ -323,7 +324,7 @@ def test_unknown_names_and_options_suggest_the_nearest():
 
 @pytest.mark.parametrize("value", [0, -1, 2.5, "3", True])
 @pytest.mark.parametrize("field", ["num_classes", "in_channels"])
-@pytest.mark.parametrize("name", [name for name in SMALLEST if name not in FIXED_CLASSES])
+@designs(besides=FIXED_CLASSES)
 def test_an_impossible_config_names_its_field(name, field, value):
     with pytest.raises(UsageError, match=rf"Config\.{field} must be a whole number >= 1, not {value!r}"):
         model_config(name, **{field: value})

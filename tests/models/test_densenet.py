@@ -341,6 +341,7 @@ def test_without_gradients_nothing_is_computed_again():
     assert calls == 1
 
 
+@pytest.mark.every_variant
 def test_memory_efficient_networks_compile_and_export():
     _, efficient = pair()
     x = torch.randn(2, 3, 32, 32, dtype=torch.float64)

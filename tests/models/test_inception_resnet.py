@@ -277,10 +277,9 @@ def test_impossible_filters_name_their_field(field, value, message):
         dataclasses.replace(V1, **{field: value})
 
 
-@pytest.mark.parametrize("form", ["v1", "v2", "public"])
 @pytest.mark.parametrize("width", [1.0, 0.3, 0.05])
-def test_the_se_network_refuses_a_reduction_by_its_narrowest_block(form, width):
-    config = model_config("se_inception_resnet_v2", form=form, filters=V1, width=width, depths=(1, 1, 1), reduction=1)
+def test_the_se_network_refuses_a_reduction_by_its_narrowest_block(width):
+    config = model_config("se_inception_resnet_v2", width=width, depths=(1, 1, 1), reduction=1)
     with torch.device("meta"):
         network = SEInceptionResNetV2(config)
     blocks = [module for module in network.modules() if isinstance(module, InceptionResNetBlock)]

@@ -132,6 +132,7 @@ def test_answers_as_timm_does_with_the_same_weights(name, kind, width):
     assert_equal_outputs(ours, theirs, (45, 54))
 
 
+@pytest.mark.every_variant  # it tries every network and width: seconds
 def test_files_of_both_libraries_are_recognised():
     theirs = torchvision.models.mnasnet0_5().state_dict()
     assert looks_like(theirs) == ("mnasnet_b1 with width=0.5", "torchvision")

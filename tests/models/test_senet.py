@@ -292,7 +292,9 @@ def test_weights_start_as_in_delving_deep_into_rectifiers(name):
             assert module.bias is None or (module.bias == 0).all()
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name", [name if name == "se_resnet18" else pytest.param(name, marks=pytest.mark.every_variant) for name in SMALL]
+)
 def test_it_learns_64_digits_by_heart(digits: PictureSet, name: str):
     network = create_model(name, in_channels=1, num_classes=10, **SMALL[name])
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)

@@ -209,7 +209,9 @@ def test_it_starts_as_the_authors_code():
     assert unit.grouped.conv.weight.std().item() == pytest.approx(1 / 4, rel=0.05)  # 64 channels in 16 groups
 
 
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize(
+    "name", ["shufflenet_v2_large", pytest.param("shufflenet_v2_exlarge", marks=pytest.mark.every_variant)]
+)
 def test_it_learns_64_digits_by_heart(digits: PictureSet, name: str):
     network = create_model(name, in_channels=1, num_classes=10, **SCALED[name])
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)

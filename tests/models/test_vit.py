@@ -24,7 +24,7 @@ from convatlas.models import create_model, model_config
 from convatlas.models.classify.vit import CONFIGS, SelfAttention, ViTConfig
 from convatlas.models.contract import capture
 from convatlas.recipes.recipe import Recipe
-from convatlas.weights import default_weights
+from convatlas.weights import default_weights, list_weights
 from convatlas.weights.load import load_backbone, load_weights
 from convatlas.weights.recognise import looks_like
 from tests.models.counted_figures import counted
@@ -356,6 +356,15 @@ def test_the_default_weights_are_those_for_the_size_or_the_name_s_own(size, crop
     assert found.transform.crop == crop
     if crop == 224:
         assert found == default_weights("vit_s_16")
+
+
+def test_weights_for_that_size_that_exclude_commercial_use_are_not_the_default():
+    """torchvision's SWAG weights are alone in being for 512 pixels."""
+    keys = [each.key for each in list_weights(model="vit_l_16") if each.changes.get("image_size") == 512]
+    assert keys == ["torchvision/vit_l_16/IMAGENET1K_SWAG_E2E_V1"]
+    found = default_weights("vit_l_16", {"image_size": 512})
+    assert found is not None
+    assert "-NC" not in found.licence
 
 
 def test_a_picture_of_another_size_is_refused_and_told_what_to_do():

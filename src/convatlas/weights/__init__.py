@@ -76,18 +76,17 @@ def default_weights(model: str, changes: Mapping[str, object] | None = None) -> 
     """The set that a network's name alone stands for: what a package carries, else the best of torchvision's or timm's.
 
     changes: how its config differs from the name's. The best is the one with the highest published top-1 accuracy; one
-    whose licence excludes commercial use is taken only where there is no other, and one for pictures of another size
-    only where there is none for the changes' `image_size`. None where none is published.
+    whose licence excludes commercial use is taken only where there is no other; of the rest, one for pictures of
+    another size only where there is none for the changes' `image_size`. None where none is published.
     """
     fixed = {name: value for name, value in (changes or {}).items() if name not in FREE_FIELDS}
     of_that_size = fixed | {name: value for name, value in (changes or {}).items() if name == "image_size"}
-    published = list_weights(model=model)
-    sets = [each for each in published if dict(each.changes) == of_that_size]
-    sets = sets or [each for each in published if dict(each.changes) == fixed]
+    sets = [each for each in list_weights(model=model) if dict(each.changes) in (of_that_size, fixed)]
     sources = ("timm", "torchvision", "package")
 
-    def worth(each: WeightSet) -> tuple[bool, int, float]:
-        return "-NC" not in each.licence, sources.index(each.source), each.top1 or 0.0
+    def worth(each: WeightSet) -> tuple[bool, bool, int, float]:
+        fits = dict(each.changes) == of_that_size
+        return "-NC" not in each.licence, fits, sources.index(each.source), each.top1 or 0.0
 
     return max(sets, key=worth, default=None)
 
