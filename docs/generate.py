@@ -18,7 +18,7 @@ import typer
 import convatlas
 from convatlas.arithmetic import table_text
 from convatlas.arithmetic.errata import ERRATA
-from convatlas.arithmetic.table import LayerTable
+from convatlas.arithmetic.tables.table import LayerTable
 from convatlas.catalog import Card, list_cards
 from convatlas.cli import app
 

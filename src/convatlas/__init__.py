@@ -27,7 +27,7 @@ _HOMES = {
     "delete_run": "convatlas.engine.run",
     "diagnose": "convatlas.engine.doctor",
     "draw_fields": "convatlas.api.draw_fields",
-    "effective_receptive_field": "convatlas.arithmetic.effective_field",
+    "effective_receptive_field": "convatlas.arithmetic.field.effective",
     "evaluate": "convatlas.api.evaluate",
     "export_bundle": "convatlas.engine.export",
     "fetch_weights": "convatlas.weights.fetch",
@@ -40,10 +40,10 @@ _HOMES = {
     "open_data": "convatlas.data.source",
     "plan_training": "convatlas.api.train",
     "predict": "convatlas.api.predict",
-    "receptive_field": "convatlas.arithmetic.receptive_field",
+    "receptive_field": "convatlas.arithmetic.field.theoretical",
     "resume": "convatlas.api.train",
     "show": "convatlas.api.show",
-    "trace": "convatlas.arithmetic.trace",
+    "trace": "convatlas.arithmetic.tracing.trace",
     "train": "convatlas.api.train",
     "verify_weights": "convatlas.weights.fetch",
     "write_samples": "convatlas.data.samples",
@@ -97,9 +97,9 @@ if TYPE_CHECKING:
     from convatlas.api.predict import predict
     from convatlas.api.show import show
     from convatlas.api.train import plan_training, resume, train
-    from convatlas.arithmetic.effective_field import effective_receptive_field
-    from convatlas.arithmetic.receptive_field import receptive_field
-    from convatlas.arithmetic.trace import trace
+    from convatlas.arithmetic.field.effective import effective_receptive_field
+    from convatlas.arithmetic.field.theoretical import receptive_field
+    from convatlas.arithmetic.tracing.trace import trace
     from convatlas.catalog import Card, card, list_cards, list_models
     from convatlas.data.check import check_data
     from convatlas.data.contact_sheet import contact_sheet

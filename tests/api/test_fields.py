@@ -9,7 +9,7 @@ from torch import nn
 
 from convatlas.api.draw_fields import draw_fields
 from convatlas.api.field import fields_of
-from convatlas.arithmetic.effective_field import effective_receptive_field
+from convatlas.arithmetic.field.effective import effective_receptive_field
 from convatlas.data.preprocess import Preprocess
 from convatlas.engine.bundle import write_bundle
 from convatlas.errors import UsageError

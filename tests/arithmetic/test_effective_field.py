@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from convatlas.arithmetic.effective_field import EffectiveField, effective_receptive_field
+from convatlas.arithmetic.field.effective import EffectiveField, effective_receptive_field
 from convatlas.errors import UsageError
 
 pytestmark = pytest.mark.row("A-05")

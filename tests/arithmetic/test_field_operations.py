@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convatlas.arithmetic.receptive_field import receptive_field, receptive_fields
-from convatlas.arithmetic.trace import trace
+from convatlas.arithmetic.field.theoretical import receptive_field, receptive_fields
+from convatlas.arithmetic.tracing.trace import trace
 
 pytestmark = pytest.mark.row("A-05")
 

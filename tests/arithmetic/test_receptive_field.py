@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from convatlas import models
-from convatlas.arithmetic.effective_field import effective_receptive_field
-from convatlas.arithmetic.fields import AxisField, ReceptiveField, Window, field_of_chain
-from convatlas.arithmetic.receptive_field import layer_fields, receptive_field
+from convatlas.arithmetic.field.closed import AxisField, ReceptiveField, Window, field_of_chain
+from convatlas.arithmetic.field.effective import effective_receptive_field
+from convatlas.arithmetic.field.theoretical import layer_fields, receptive_field
 from convatlas.catalog import card, list_cards
 from convatlas.errors import UsageError
 

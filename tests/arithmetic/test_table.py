@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from convatlas.arithmetic import layers
-from convatlas.arithmetic.alignment import layer_differences
 from convatlas.arithmetic.macs import count_macs, count_parameters
-from convatlas.arithmetic.table import LayerTable, layer_table
-from convatlas.arithmetic.table_text import cells, to_csv, to_dict, to_markdown, told_bytes
-from convatlas.arithmetic.trace import TraceError, trace
+from convatlas.arithmetic.tables.alignment import layer_differences
+from convatlas.arithmetic.tables.table import LayerTable, layer_table
+from convatlas.arithmetic.tables.text import cells, to_csv, to_dict, to_markdown, told_bytes
+from convatlas.arithmetic.tracing.trace import TraceError, trace
 from convatlas.catalog import card, list_models
 from convatlas.models import create_model
 from tests.arithmetic.strangers import HalfWay, Torture, torture_inputs

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 from torch.utils.flop_counter import FlopCounterMode
 
-from convatlas.arithmetic.trace import Trace, TraceError, trace
+from convatlas.arithmetic.tracing.trace import Trace, TraceError, trace
 from convatlas.errors import UsageError
 from tests.arithmetic.strangers import Branching, Grid, HalfWay, Torture, torture_inputs
 

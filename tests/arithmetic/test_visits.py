@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from convatlas.arithmetic.fields import ReceptiveField, Window, field_of_chain
-from convatlas.arithmetic.receptive_field import layer_fields
-from convatlas.arithmetic.visits import field_visits, path_visits, visits_along, window_visits
+from convatlas.arithmetic.field.closed import ReceptiveField, Window, field_of_chain
+from convatlas.arithmetic.field.theoretical import layer_fields
+from convatlas.arithmetic.field.visits import field_visits, path_visits, visits_along, window_visits
 from convatlas.errors import UsageError
 
 pytestmark = pytest.mark.row("A-01")
@@ -140,5 +140,5 @@ def test_what_cannot_be_counted() -> None:
 
 
 def test_closed_forms_need_no_torch() -> None:
-    code = "import sys, convatlas.arithmetic.visits; sys.exit('torch' in sys.modules)"
+    code = "import sys, convatlas.arithmetic.field.visits; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -17,7 +17,7 @@ import torch
 
 import convatlas
 from convatlas.api.show import parse_input
-from convatlas.arithmetic.trace import TraceError
+from convatlas.arithmetic.tracing.trace import TraceError
 from convatlas.catalog import card
 from convatlas.cli import main
 from convatlas.data.preprocess import Preprocess

@@ -7,8 +7,8 @@ from pathlib import Path
 from torch import nn
 
 from convatlas.api.show import Input, find_network, folded, table_of
-from convatlas.arithmetic.alignment import Difference, layer_differences
-from convatlas.arithmetic.table import LayerTable
+from convatlas.arithmetic.tables.alignment import Difference, layer_differences
+from convatlas.arithmetic.tables.table import LayerTable
 from convatlas.engine.bundle import bundle_folder, holds_bundle, read_bundle
 from convatlas.errors import UsageError
 from convatlas.metrics.summary import ClassifySummary

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from convatlas.api.field import FieldReport, SeenLayer
-from convatlas.arithmetic.fields import AxisField, number
+from convatlas.arithmetic.field.closed import AxisField, number
 from convatlas.data.pictures import decode
 from convatlas.data.preprocess import Preprocess
 from convatlas.errors import UsageError

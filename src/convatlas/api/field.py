@@ -10,9 +10,9 @@ from torch import nn
 
 from convatlas.api.create import create_model
 from convatlas.api.show import Shown, find_network
-from convatlas.arithmetic.effective_field import EffectiveField, effective_receptive_field
-from convatlas.arithmetic.receptive_field import LayerField, layer_fields
-from convatlas.arithmetic.visits import Counts, field_visits
+from convatlas.arithmetic.field.effective import EffectiveField, effective_receptive_field
+from convatlas.arithmetic.field.theoretical import LayerField, layer_fields
+from convatlas.arithmetic.field.visits import Counts, field_visits
 from convatlas.engine.bundle import holds_bundle
 from convatlas.engine.deploy import load_deployed
 from convatlas.errors import UsageError

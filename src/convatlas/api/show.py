@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from convatlas import models
-from convatlas.arithmetic.table import LayerTable, layer_table
-from convatlas.arithmetic.trace import TraceError, trace
+from convatlas.arithmetic.tables.table import LayerTable, layer_table
+from convatlas.arithmetic.tracing.trace import TraceError, trace
 from convatlas.catalog import card, resolve
 from convatlas.engine.bundle import bundle_folder, holds_bundle, read_bundle
 from convatlas.errors import UsageError, did_you_mean

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 _HOMES = {
     "COMPARISONS": "convatlas.arithmetic.costs",
     "ERRATA": "convatlas.arithmetic.errata",
-    "AxisField": "convatlas.arithmetic.fields",
+    "AxisField": "convatlas.arithmetic.field.closed",
     "Comparison": "convatlas.arithmetic.costs.comparison",
     "Complexity": "convatlas.arithmetic.memory",
-    "EffectiveField": "convatlas.arithmetic.effective_field",
+    "EffectiveField": "convatlas.arithmetic.field.effective",
     "Erratum": "convatlas.arithmetic.errata",
     "InferenceMemory": "convatlas.arithmetic.memory",
     "Layer": "convatlas.arithmetic.layers",
-    "LayerField": "convatlas.arithmetic.receptive_field",
-    "ReceptiveField": "convatlas.arithmetic.fields",
+    "LayerField": "convatlas.arithmetic.field.theoretical",
+    "ReceptiveField": "convatlas.arithmetic.field.closed",
     "Side": "convatlas.arithmetic.costs.comparison",
     "TrainingMemory": "convatlas.arithmetic.memory",
-    "Window": "convatlas.arithmetic.fields",
+    "Window": "convatlas.arithmetic.field.closed",
     "alexnet_connections": "convatlas.arithmetic.costs.blocks",
     "alexnet_layers": "convatlas.arithmetic.worked",
     "alexnet_weights": "convatlas.arithmetic.costs.blocks",
@@ -43,9 +43,9 @@ _HOMES = {
     "dense_head_or_average": "convatlas.arithmetic.costs.blocks",
     "dense_or_convolution": "convatlas.arithmetic.costs.filters",
     "depthwise_or_full": "convatlas.arithmetic.costs.filters",
-    "effective_receptive_field": "convatlas.arithmetic.effective_field",
-    "field_of_chain": "convatlas.arithmetic.fields",
-    "field_visits": "convatlas.arithmetic.visits",
+    "effective_receptive_field": "convatlas.arithmetic.field.effective",
+    "field_of_chain": "convatlas.arithmetic.field.closed",
+    "field_visits": "convatlas.arithmetic.field.visits",
     "fire_or_3x3": "convatlas.arithmetic.costs.blocks",
     "full_padding": "convatlas.arithmetic.padding",
     "global_average_pooling": "convatlas.arithmetic.layers",
@@ -55,16 +55,16 @@ _HOMES = {
     "inverted_or_bottleneck": "convatlas.arithmetic.costs.blocks",
     "inverted_residual_macs": "convatlas.arithmetic.costs.blocks",
     "kept_for_backward": "convatlas.arithmetic.memory",
-    "layer_fields": "convatlas.arithmetic.receptive_field",
+    "layer_fields": "convatlas.arithmetic.field.theoretical",
     "lenet5_layers": "convatlas.arithmetic.worked",
     "locally_connected": "convatlas.arithmetic.layers",
     "mobilenet_layer": "convatlas.arithmetic.costs.filters",
     "one_by_one_reduction": "convatlas.arithmetic.costs.filters",
     "partial_convolution": "convatlas.arithmetic.layers",
-    "path_visits": "convatlas.arithmetic.visits",
+    "path_visits": "convatlas.arithmetic.field.visits",
     "pooling": "convatlas.arithmetic.layers",
     "pooling_size": "convatlas.arithmetic.sizes",
-    "receptive_fields": "convatlas.arithmetic.receptive_field",
+    "receptive_fields": "convatlas.arithmetic.field.theoretical",
     "resolution_multiplier": "convatlas.arithmetic.costs.filters",
     "same_padding": "convatlas.arithmetic.padding",
     "separable_convolution": "convatlas.arithmetic.layers",
@@ -83,10 +83,10 @@ _HOMES = {
     "valid_padding": "convatlas.arithmetic.padding",
     "vgg_head_or_body": "convatlas.arithmetic.costs.blocks",
     "vgg_layers": "convatlas.arithmetic.worked",
-    "visits_along": "convatlas.arithmetic.visits",
+    "visits_along": "convatlas.arithmetic.field.visits",
     "width_multiplier": "convatlas.arithmetic.costs.filters",
     "window_extent": "convatlas.arithmetic.sizes",
-    "window_visits": "convatlas.arithmetic.visits",
+    "window_visits": "convatlas.arithmetic.field.visits",
 }
 
 __all__ = [
@@ -193,9 +193,11 @@ if TYPE_CHECKING:
         unshared_or_shared,
         width_multiplier,
     )
-    from convatlas.arithmetic.effective_field import EffectiveField, effective_receptive_field
     from convatlas.arithmetic.errata import ERRATA, Erratum
-    from convatlas.arithmetic.fields import AxisField, ReceptiveField, Window, field_of_chain
+    from convatlas.arithmetic.field.closed import AxisField, ReceptiveField, Window, field_of_chain
+    from convatlas.arithmetic.field.effective import EffectiveField, effective_receptive_field
+    from convatlas.arithmetic.field.theoretical import LayerField, layer_fields, receptive_fields
+    from convatlas.arithmetic.field.visits import field_visits, path_visits, visits_along, window_visits
     from convatlas.arithmetic.layers import (
         Layer,
         batch_norm,
@@ -227,9 +229,7 @@ if TYPE_CHECKING:
         tensorflow_same_padding,
         valid_padding,
     )
-    from convatlas.arithmetic.receptive_field import LayerField, layer_fields, receptive_fields
     from convatlas.arithmetic.sizes import convolution_size, pooling_size, transposed_size, unread_pixels, window_extent
-    from convatlas.arithmetic.visits import field_visits, path_visits, visits_along, window_visits
     from convatlas.arithmetic.worked import alexnet_layers, googlenet_stem, lenet5_layers, vgg_layers
 
 

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from convatlas.arithmetic.ledger import Ledger, parts
-from convatlas.arithmetic.trace import Op, TraceError, trace
+from convatlas.arithmetic.tables.ledger import Ledger, parts
+from convatlas.arithmetic.tracing.trace import Op, TraceError, trace
 from convatlas.errors import ConvatlasError
 
 

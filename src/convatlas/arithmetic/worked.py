@@ -1,6 +1,6 @@
 """Networks worked by hand, layer by layer from their papers' tables: LeNet-5, AlexNet, VGG, GoogLeNet's stem.
 
-For the layers of any network that runs, see `convatlas.arithmetic.trace`.
+For the layers of any network that runs, see `convatlas.arithmetic.tracing.trace`.
 """
 
 from collections.abc import Sequence

@@ -10,8 +10,8 @@ from convatlas.cli.output import AsJson, note, print_json, print_line, print_tab
 
 if TYPE_CHECKING:
     from convatlas.api.compare import Answers, Comparison
-    from convatlas.arithmetic.alignment import Difference
-    from convatlas.arithmetic.table import Row
+    from convatlas.arithmetic.tables.alignment import Difference
+    from convatlas.arithmetic.tables.table import Row
 
 _SHOWN = 20
 
@@ -60,7 +60,7 @@ def compare(
 
 
 def _print_totals(result: "Comparison") -> None:
-    from convatlas.arithmetic.table_text import told_bytes, told_shapes
+    from convatlas.arithmetic.tables.text import told_bytes, told_shapes
 
     rows = [
         (
@@ -113,7 +113,7 @@ _SIGNS = {"same": "", "changed": "~", "only first": "-", "only second": "+"}
 
 
 def _told(each: "Difference") -> tuple[str, ...]:
-    from convatlas.arithmetic.table_text import told_shapes
+    from convatlas.arithmetic.tables.text import told_shapes
 
     def of(row: "Row | None") -> tuple[str, ...]:
         if row is None:
@@ -147,7 +147,7 @@ def _print_answers(result: "Comparison", answers: "Answers") -> None:
 
 
 def _as_json(result: "Comparison") -> dict[str, object]:
-    from convatlas.arithmetic.table_text import record, to_dict
+    from convatlas.arithmetic.tables.text import record, to_dict
 
     tables = [
         {**to_dict(table), "name": name, "recorded": dict(recorded)}

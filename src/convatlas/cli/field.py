@@ -118,7 +118,7 @@ def _parse_size(text: str) -> tuple[int, int, int]:
 
 
 def _row(layer: "SeenLayer", *, measured: bool, visits: bool) -> list[str]:
-    from convatlas.arithmetic.fields import number, numbers
+    from convatlas.arithmetic.field.closed import number, numbers
 
     computed = layer.computed
     axes = computed.field.axes

@@ -13,8 +13,8 @@ from convatlas.cli.output import AsJson, note, print_json, print_line, print_tab
 from convatlas.errors import UsageError
 
 if TYPE_CHECKING:
-    from convatlas.arithmetic.table import LayerTable
-    from convatlas.arithmetic.trace import TraceError
+    from convatlas.arithmetic.tables.table import LayerTable
+    from convatlas.arithmetic.tracing.trace import TraceError
 
 # What a narrow terminal goes without, the first the soonest.
 _SPARE = ("connections", "jump", "memory", "sees", "with attention")
@@ -67,7 +67,7 @@ def show(
     form = _form(as_json, as_csv, as_markdown)
     from convatlas.api.show import partial_table
     from convatlas.api.show import show as table_of
-    from convatlas.arithmetic.trace import TraceError
+    from convatlas.arithmetic.tracing.trace import TraceError
 
     try:
         table = table_of(target, *(inputs or ()), depth=depth, changes=parse_model_changes(set_ or ()))
@@ -94,7 +94,7 @@ def _form(as_json: bool, as_csv: bool, as_markdown: bool) -> Form:
 
 
 def _print(table: "LayerTable", form: Form, stopped: "TraceError | None") -> None:
-    from convatlas.arithmetic import table_text
+    from convatlas.arithmetic.tables import text as table_text
 
     if form is Form.JSON:
         values = table_text.to_dict(table)

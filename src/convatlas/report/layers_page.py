@@ -5,8 +5,8 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 import convatlas
-from convatlas.arithmetic.table import LayerTable
-from convatlas.arithmetic.table_text import RIGHT, cells, told_shapes, totals
+from convatlas.arithmetic.tables.table import LayerTable
+from convatlas.arithmetic.tables.text import RIGHT, cells, told_shapes, totals
 from convatlas.files import write_text
 from convatlas.report.svg import plain
 

@@ -11,9 +11,9 @@ from typing import cast
 
 import torch
 
-from convatlas.arithmetic.field_views import cut, expanded, joined
-from convatlas.arithmetic.places import Places, spread, united
-from convatlas.arithmetic.trace import Op, TensorRef
+from convatlas.arithmetic.field.places import Places, spread, united
+from convatlas.arithmetic.field.views import cut, expanded, joined
+from convatlas.arithmetic.tracing.trace import Op, TensorRef
 
 Of = Callable[[object], Places | None]
 Rule = Callable[[Op, Of], Places | None]

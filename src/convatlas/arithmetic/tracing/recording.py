@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convatlas.arithmetic.run_log import RunLog
-from convatlas.arithmetic.run_modes import Attention, Operations
-from convatlas.arithmetic.stand_in import Convert, input_on_cpu, on_cpu, on_meta, stand_in
-from convatlas.arithmetic.trace import How, Trace, TraceError
+from convatlas.arithmetic.tracing.run_log import RunLog
+from convatlas.arithmetic.tracing.run_modes import Attention, Operations
+from convatlas.arithmetic.tracing.stand_in import Convert, input_on_cpu, on_cpu, on_meta, stand_in
+from convatlas.arithmetic.tracing.trace import How, Trace, TraceError
 from convatlas.errors import ConvatlasError
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from convatlas.arithmetic.trace import Op, TensorRef
+from convatlas.arithmetic.tracing.trace import Op, TensorRef
 
 # Operations that give the numbers of their input, in another order or another shape; VIEWS in the same memory.
 VIEWS = frozenset(

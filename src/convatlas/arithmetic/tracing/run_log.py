@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from convatlas.arithmetic.trace import Call, How, Op, State, TensorRef, Trace, TraceError, tensors_in
+from convatlas.arithmetic.tracing.trace import Call, How, Op, State, TensorRef, Trace, TraceError, tensors_in
 
 
 @dataclasses.dataclass

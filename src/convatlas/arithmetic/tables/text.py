@@ -4,8 +4,8 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 
-from convatlas.arithmetic.fields import ReceptiveField, number
-from convatlas.arithmetic.table import LayerTable, Row, Shape
+from convatlas.arithmetic.field.closed import ReceptiveField, number
+from convatlas.arithmetic.tables.table import LayerTable, Row, Shape
 
 RIGHT = ("MACs", "with attention", "connections", "memory", "sees", "jump")
 _NAMES = ("layer", "operation", "output", "parameters", *RIGHT)

@@ -9,8 +9,8 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from convatlas.arithmetic.quick_shapes import quick_attention, quick_output
-from convatlas.arithmetic.run_log import RunLog
+from convatlas.arithmetic.tracing.quick_shapes import quick_attention, quick_output
+from convatlas.arithmetic.tracing.run_log import RunLog
 
 
 class Operations(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's hook for subclasses has no types

@@ -9,8 +9,8 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from convatlas.arithmetic.operations import connections, parameter_terms, products
-from convatlas.arithmetic.trace import Op, State, TensorRef, Trace
+from convatlas.arithmetic.tracing.operations import connections, parameter_terms, products
+from convatlas.arithmetic.tracing.trace import Op, State, TensorRef, Trace
 from convatlas.arithmetic.written import Written
 
 _NONE: frozenset[int] = frozenset()

@@ -9,8 +9,8 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import cast
 
-from convatlas.arithmetic.places import Atom, Places, regrouped, single
-from convatlas.arithmetic.trace import Op
+from convatlas.arithmetic.field.places import Atom, Places, regrouped, single
+from convatlas.arithmetic.tracing.trace import Op
 
 Rule = Callable[[Op, Places], Places | list[Places]]
 

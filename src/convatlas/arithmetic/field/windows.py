@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import cast
 
-from convatlas.arithmetic.places import ZERO, Atom, Places, single, spread
-from convatlas.arithmetic.trace import Op, TensorRef
+from convatlas.arithmetic.field.places import ZERO, Atom, Places, single, spread
+from convatlas.arithmetic.tracing.trace import Op, TensorRef
 
 Rule = Callable[[Op, Places], Places]
 

@@ -13,13 +13,13 @@ from typing import overload
 import torch
 from torch import nn
 
-from convatlas.arithmetic.feature_maps import FeatureMaps, check_layer, feature_names
-from convatlas.arithmetic.field_mixing import MIXING, elementwise, is_elementwise
-from convatlas.arithmetic.field_views import REARRANGED, VIEWS
-from convatlas.arithmetic.field_windows import WINDOWS
-from convatlas.arithmetic.fields import ReceptiveField
-from convatlas.arithmetic.places import Places, as_field, of_picture
-from convatlas.arithmetic.trace import Op, TensorRef, Trace, TraceError, trace
+from convatlas.arithmetic.field.closed import ReceptiveField
+from convatlas.arithmetic.field.feature_maps import FeatureMaps, check_layer, feature_names
+from convatlas.arithmetic.field.mixing import MIXING, elementwise, is_elementwise
+from convatlas.arithmetic.field.places import Places, as_field, of_picture
+from convatlas.arithmetic.field.views import REARRANGED, VIEWS
+from convatlas.arithmetic.field.windows import WINDOWS
+from convatlas.arithmetic.tracing.trace import Op, TensorRef, Trace, TraceError, trace
 from convatlas.errors import ConvatlasError, UsageError
 
 # What has the shape of its argument, or tells it, and nothing of its content.

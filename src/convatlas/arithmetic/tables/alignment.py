@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from convatlas.arithmetic.table import LayerTable, Row
+from convatlas.arithmetic.tables.table import LayerTable, Row
 
 Change = Literal["same", "changed", "only first", "only second"]
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from convatlas.arithmetic.fields import AxisField, ReceptiveField, Window
+from convatlas.arithmetic.field.closed import AxisField, ReceptiveField, Window
 from convatlas.arithmetic.sizes import convolution_size, pooling_size
 from convatlas.errors import UsageError
 

@@ -9,11 +9,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from convatlas.arithmetic.fields import ReceptiveField
-from convatlas.arithmetic.ledger import Ledger, parts
-from convatlas.arithmetic.operations import REARRANGING, SEVERAL, VIEWS, settings
-from convatlas.arithmetic.receptive_field import fields_of_calls, receptive_fields
-from convatlas.arithmetic.trace import Call, Op, State, TensorRef, Trace
+from convatlas.arithmetic.field.closed import ReceptiveField
+from convatlas.arithmetic.field.theoretical import fields_of_calls, receptive_fields
+from convatlas.arithmetic.tables.ledger import Ledger, parts
+from convatlas.arithmetic.tracing.operations import REARRANGING, SEVERAL, VIEWS, settings
+from convatlas.arithmetic.tracing.trace import Call, Op, State, TensorRef, Trace
 
 Shape = tuple[int, ...]
 
@@ -80,7 +80,7 @@ class LayerTable:
     _fields: tuple[ReceptiveField | None, ...] = dataclasses.field(default=(), repr=False)
 
     def __str__(self) -> str:
-        from convatlas.arithmetic.table_text import to_text  # noqa: PLC0415 - it writes what is defined here
+        from convatlas.arithmetic.tables.text import to_text  # noqa: PLC0415 - it writes what is defined here
 
         return to_text(self)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from convatlas.arithmetic.fields import AxisField, ReceptiveField
+from convatlas.arithmetic.field.closed import AxisField, ReceptiveField
 
 ZERO = Fraction(0)
 

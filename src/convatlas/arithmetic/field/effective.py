@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convatlas.arithmetic.feature_maps import map_of
+from convatlas.arithmetic.field.feature_maps import map_of
 from convatlas.errors import UsageError
 
 WITHIN = 1 - 0.9545  # of the largest gradient: the paper's border, of two standard deviations

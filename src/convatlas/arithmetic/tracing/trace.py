@@ -127,7 +127,7 @@ def trace(network: nn.Module, *inputs: object) -> Trace:
     called, other hooks are not: they could change what they have recorded. Raises TraceError, with what was done until
     then, for a network that fails on these inputs; a ConvatlasError that the network raises itself is its cause.
     """
-    from convatlas.arithmetic.recording import record  # noqa: PLC0415 - these dataclasses are its words
+    from convatlas.arithmetic.tracing.recording import record  # noqa: PLC0415 - these dataclasses are its words
 
     return record(network, inputs)
 
