@@ -1,8 +1,13 @@
 """Draws the pictures of docs/pictures that the code can draw: python docs/draw.py [NAME …]. All when none is named."""
 
 import argparse
+import tempfile
 from pathlib import Path
 
+from PIL import Image
+
+from convatlas.api.draw_fields import draw_fields
+from convatlas.api.field import field
 from convatlas.data.pictures import decode
 from convatlas.report.activation_curves import write_activation_curves
 from convatlas.report.filtered_photograph import filtered_photograph
@@ -24,7 +29,18 @@ def filters() -> Path:
     return path
 
 
-DRAWINGS = {"activations": activations, "filters": filters}
+def fields() -> Path:
+    """fields.webp: what three layers of VGG-16 see of the cat."""
+    path = PICTURES / "fields.webp"
+    report = field("vgg16", ["conv3", "conv4", "conv5"], effective=True)
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = draw_fields(report, Path(folder) / "fields.png", photograph=PICTURES / "chelsea.jpg")
+        with Image.open(drawn) as picture:
+            picture.convert("RGB").save(path, quality=75, method=6)
+    return path
+
+
+DRAWINGS = {"activations": activations, "fields": fields, "filters": filters}
 
 
 def main() -> None:

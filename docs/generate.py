@@ -16,8 +16,8 @@ from typing import Any
 import typer
 
 import convatlas
-from convatlas.arithmetic import table_text
 from convatlas.arithmetic.errata import ERRATA
+from convatlas.arithmetic.tables import text as table_text
 from convatlas.arithmetic.tables.table import LayerTable
 from convatlas.catalog import Card, list_cards
 from convatlas.cli import app
@@ -206,22 +206,23 @@ def zoo_page() -> str:
 
 
 def errata_page() -> str:
-    """docs/errata.md: the slips of the study notes, one table a note."""
+    """docs/errata.md: the slips of the study notes and remarks on them, one table a note."""
     parts = [
         f"{NOTICE}\n# Slips of the notes\n",
         "The atlas began with five study notes on convolutional networks. Their numbers were all worked again; most "
-        "are right, and `convatlas costs` shows those that compare costs. These are not: "
-        "`tests/arithmetic/test_errata.py` computes what is right.\n",
+        "are right, and `convatlas costs` shows those that compare costs. What follows is not so, where it is called "
+        "a slip; or it is rounded, shortened or left open, so that a reader who works it again finds something else: "
+        "a remark. What is right is computed by the code, and once more by other means in "
+        "`tests/arithmetic/test_errata.py`.\n",
     ]
     for note in dict.fromkeys(erratum.note for erratum in ERRATA):
         rows = [
-            f"| {' | '.join(map(_cell, (each.place, each.printed, each.right, each.why)))} |"
+            f"| {' | '.join(map(_cell, (each.place, each.kind, each.printed, each.right, each.why)))} |"
             for each in ERRATA
             if each.note == note
         ]
-        parts.append(
-            "\n".join([f"## {note}\n", "| Where | Printed | Right | Why |", "| --- | --- | --- | --- |", *rows, ""])
-        )
+        head = ["| Where | Kind | Printed | Right | Why |", "| --- | --- | --- | --- | --- |"]
+        parts.append("\n".join([f"## {note}\n", *head, *rows, ""]))
     return "\n".join(parts)
 
 

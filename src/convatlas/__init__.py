@@ -31,7 +31,7 @@ _HOMES = {
     "evaluate": "convatlas.api.evaluate",
     "export_bundle": "convatlas.engine.export",
     "fetch_weights": "convatlas.weights.fetch",
-    "fields_of": "convatlas.api.field",
+    "field": "convatlas.api.field",
     "list_cards": "convatlas.catalog",
     "list_models": "convatlas.catalog",
     "list_runs": "convatlas.engine.run",
@@ -69,7 +69,7 @@ __all__ = [
     "evaluate",
     "export_bundle",
     "fetch_weights",
-    "fields_of",
+    "field",
     "list_cards",
     "list_models",
     "list_runs",
@@ -93,7 +93,7 @@ if TYPE_CHECKING:
     from convatlas.api.create import create_model
     from convatlas.api.draw_fields import draw_fields
     from convatlas.api.evaluate import evaluate
-    from convatlas.api.field import fields_of
+    from convatlas.api.field import field
     from convatlas.api.predict import predict
     from convatlas.api.show import show
     from convatlas.api.train import plan_training, resume, train

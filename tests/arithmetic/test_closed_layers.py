@@ -25,10 +25,12 @@ from convatlas.arithmetic import (
     vgg_layers,
 )
 from convatlas.arithmetic.macs import count_parameters
-from convatlas.arithmetic.worked import LENET5_C3
+from convatlas.arithmetic.worked import LENET5_C3, VGG_DEPTHS
+from convatlas.catalog import card
 from convatlas.errors import UsageError
 from convatlas.models import create_model
 from convatlas.models.classify.lenet5 import C3_SEES
+from convatlas.models.classify.vgg import CONFIGS
 
 pytestmark = pytest.mark.row("A-03", "A-04")
 
@@ -162,6 +164,15 @@ def test_every_vgg_has_the_parameters_of_the_network(name: str, batch_norms: boo
     assert sum(layer.parameters for layer in layers) == count_parameters(network)
 
 
+def test_the_vggs_worked_by_hand_are_those_of_the_catalog_and_of_the_networks() -> None:
+    """This room imports no networks, so its depths stand there once more."""
+    assert {name: config.depths for name, config in CONFIGS.items() if not config.batch_norm} == VGG_DEPTHS
+    for name in VGG_DEPTHS:
+        layers, known = vgg_layers(name), card(name)
+        counts = (sum(layer.parameters for layer in layers), sum(layer.macs for layer in layers))
+        assert counts == (known.params, known.macs)
+
+
 def test_alexnet_has_60_million_parameters_and_650_000_neurons() -> None:
     layers = alexnet_layers()
     assert sum(layer.parameters for layer in layers) == 60_965_224
@@ -226,6 +237,8 @@ def test_what_trains_nothing_and_what_shares_nothing() -> None:
         (lambda: partial_convolution(8, sees=((0,), ()), in_channels=2, kernel=3), "sees: map 1 must read"),
         (lambda: partial_convolution(8, sees=((0, 2),), in_channels=2, kernel=3), "sees: map 0 must read"),
         (lambda: partial_convolution(8, sees=(), in_channels=2, kernel=3), "sees must name"),
+        (lambda: vgg_layers(num_classes=0), "num_classes must be"),
+        (lambda: alexnet_layers(num_classes=1.5), "num_classes must be"),
         (lambda: vgg_layers("vgg17"), 'name must be one of .*not "vgg17".*Did you mean'),
         (lambda: vgg_layers(size=31), "size 1"),
     ],

@@ -1,6 +1,5 @@
 """The notes' comparisons: their figures to the last digit, and that ratios hold for other numbers."""
 
-import importlib
 import json
 import re
 import subprocess
@@ -127,15 +126,21 @@ def test_average_pooling_and_one_dense_layer_in_torch() -> None:
     assert arithmetic.dense_head_or_average().cheaper.value == count_parameters(head)
 
 
-@pytest.mark.parametrize("picture", [14, 16, 28])
-def test_the_sliding_window_against_the_network_itself(picture: int) -> None:
+@pytest.mark.parametrize(
+    ("picture", "window"), [(14, 14), (15, 14), (16, 14), (28, 14), (6, 6), (9, 6), (16, 8), (23, 10), (31, 20)]
+)
+def test_the_sliding_window_against_the_network_itself(picture: int, window: int) -> None:
+    kernel = (window - 4) // 2  # what the convolution and the pooling leave of a window
     network = nn.Sequential(
-        nn.Conv2d(3, 16, 5), nn.MaxPool2d(2), nn.Conv2d(16, 400, 5), nn.Conv2d(400, 400, 1), nn.Conv2d(400, 4, 1)
+        nn.Conv2d(3, 16, 5), nn.MaxPool2d(2), nn.Conv2d(16, 400, kernel), nn.Conv2d(400, 400, 1), nn.Conv2d(400, 4, 1)
     )
-    one = arithmetic.crops_or_one_pass(picture)
+    one = arithmetic.crops_or_one_pass(picture, window)
     assert one.cheaper.value == count_macs(network, (3, picture, picture))
     windows = network(torch.zeros(1, 3, picture, picture)).shape[2:].numel()
-    assert one.dearer.value == windows * count_macs(network, (3, 14, 14))
+    starts = range(0, picture - window + 1, 2)  # every crop that fits, two pixels apart
+    assert windows == len(starts) ** 2
+    assert one.dearer.value == windows * count_macs(network, (3, window, window))
+    assert one.title.startswith(f"One pass over {picture} x {picture} pixels instead of {windows} crops")
 
 
 @pytest.mark.parametrize("size", [4, 7])
@@ -156,10 +161,17 @@ def test_an_inverted_residuals_macs_in_torch(size: int) -> None:
         (lambda: arithmetic.mobilenet_layer(size=0), "size must be"),
         (lambda: arithmetic.width_multiplier(1.5), "width must be above 0 and at most 1"),
         (lambda: arithmetic.resolution_multiplier(0), "resolution must be above 0"),
+        (lambda: arithmetic.resolution_multiplier("0.5"), "resolution must be above 0"),
+        (lambda: arithmetic.resolution_multiplier(channels=0), "channels must be"),
+        (lambda: arithmetic.resolution_multiplier(size=1.5), "size must be"),
+        (lambda: arithmetic.width_multiplier(channels=-1), "channels must be"),
+        (lambda: arithmetic.width_multiplier(channels=1.5), "channels must be"),
+        (lambda: arithmetic.two_3x3_or_5x5(True), "channels must be"),
         (lambda: arithmetic.dense_or_convolution(count="neurons"), 'count must be "weights" or "connections"'),
         (lambda: arithmetic.bottleneck_or_basic(reduced=0), "reduced must be"),
         (lambda: arithmetic.crops_or_one_pass(10, 14), "window 14 must not be larger than picture 10"),
         (lambda: arithmetic.crops_or_one_pass(14, 3), "window must be"),
+        (lambda: arithmetic.crops_or_one_pass(16, 15), "window must be even, as 2x2 pooling halves"),
         (lambda: arithmetic.vgg_head_or_body("vgg18"), 'not "vgg18"'),
         (lambda: compare_costs("bottelneck"), 'no comparison is named "bottelneck". Did you mean "bottleneck"?'),
     ],
@@ -187,15 +199,27 @@ def test_every_public_name_of_the_room_is_there_and_documented(name: str) -> Non
     assert name.isupper() or (value.__doc__ or "").strip()
 
 
+COUNTED = ("macs", "field.theoretical", "field.effective")  # these run a network, so they need torch
+
+
 def test_the_closed_forms_need_neither_torch_nor_numpy() -> None:
-    rooms = {home for home in arithmetic._HOMES.values() if home != "convatlas.arithmetic.macs"}
-    assert all(importlib.import_module(room) for room in rooms)
+    homes = {home.removeprefix("convatlas.arithmetic."): home for home in arithmetic._HOMES.values()}
+    assert set(COUNTED) < set(homes)
+    closed = [home for name, home in homes.items() if name not in COUNTED and name != "field.visits"]
     code = (
-        "import sys; from convatlas.arithmetic import compare_costs, training_memory, same_padding, ERRATA; "
-        "compare_costs(); print(*sys.modules)"
+        "import importlib, sys\n"
+        "for room in sys.argv[1:]: importlib.import_module(room)\n"
+        "from convatlas.arithmetic import compare_costs; compare_costs()\n"
+        "print(*sys.modules)"
     )
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"torch", "numpy", "matplotlib"} & set(run.stdout.split())
+
+    def loaded(*rooms: str) -> set[str]:
+        command = [sys.executable, "-c", code, *rooms]
+        run = subprocess.run(command, capture_output=True, text=True, check=True)
+        return {"torch", "numpy", "matplotlib"} & set(run.stdout.split())
+
+    assert loaded(*closed) == set()
+    assert loaded(homes["field.visits"]) == {"numpy"}  # maps of numbers
     with pytest.raises(AttributeError, match="no attribute 'convolutoin'"):
         arithmetic.convolutoin  # noqa: B018
 

@@ -1,4 +1,4 @@
-"""Receptive fields through single operations: what the gradient of every unit says, and what is not known."""
+"""Receptive fields through single operations: what the gradient of every unit says."""
 
 import contextlib
 import itertools
@@ -11,21 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from convatlas.arithmetic.field.theoretical import receptive_field, receptive_fields
-from convatlas.arithmetic.tracing.trace import trace
+from convatlas.arithmetic.field.theoretical import receptive_field
+from tests.arithmetic.functional import Functional
 
 pytestmark = pytest.mark.row("A-05")
 
 # --- Operations, each against the gradient of every unit
-
-
-class Functional(nn.Module):
-    def __init__(self, operation: Callable[[Tensor], Tensor]) -> None:
-        super().__init__()
-        self.operation = operation
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.operation(x)
 
 
 class Ones(nn.Module):
@@ -81,6 +72,10 @@ OPERATIONS: dict[str, tuple[Callable[[Tensor], Tensor], int, bool]] = {
     "transposed": (lambda x: x.transpose(2, 3).contiguous(), 1, True),
     "channels shuffled": (lambda x: F.channel_shuffle(x, 2), 4, True),
     "channels split": (lambda x: torch.cat(list(reversed(x.chunk(2, 1))), 1), 4, True),
+    "channels split unsafely": (lambda x: torch.cat(torch.unsafe_split(x, 3, 1), 1), 4, True),
+    "channels in another order": (lambda x: x[:, [2, 0, 1, 3]], 4, True),
+    "channels chosen": (lambda x: x.index_select(1, torch.tensor([3, 1], device=x.device)), 4, True),
+    "channels repeated": (lambda x: x.repeat(1, 3, 1, 1).sum(1, keepdim=True), 1, True),
     "unbound and stacked": (lambda x: torch.stack(x.unbind(1), 1), 4, True),
     "in place": (written_in_place, 1, True),
     "flattened and back": (lambda x: x.flatten(2).transpose(1, 2).transpose(1, 2).view(x.shape), 1, True),
@@ -97,10 +92,13 @@ OPERATIONS: dict[str, tuple[Callable[[Tensor], Tensor], int, bool]] = {
     "up, nearest exact": (lambda x: F.interpolate(x, size=(20, 18), mode="nearest-exact"), 1, False),
     "up, bilinear": (lambda x: F.interpolate(x, scale_factor=2, mode="bilinear"), 1, False),
     "up, bilinear, by 3": (lambda x: F.interpolate(x, scale_factor=3.0, mode="bilinear"), 1, False),
+    "up, bicubic": (lambda x: F.interpolate(x, scale_factor=2, mode="bicubic"), 1, False),
     "up, corners aligned": (lambda x: F.interpolate(x, size=(20, 23), mode="bilinear", align_corners=True), 1, False),
     "up, pixel shuffle": (lambda x: F.pixel_shuffle(x, 2), 4, False),
     "down, pixel unshuffle": (lambda x: F.pixel_unshuffle(x, 2), 1, True),
     "down, antialiased": (lambda x: F.interpolate(x, size=(5, 7), mode="bilinear", antialias=True), 1, False),
+    "down, bicubic antialiased": (
+        lambda x: F.interpolate(x, size=(5, 7), mode="bicubic", antialias=True), 1, False),
     "down, adaptive to 5": (lambda x: F.adaptive_avg_pool2d(x, 5), 1, False),
     "down, adaptive to 4": (lambda x: F.adaptive_avg_pool2d(x, 4), 1, True),
     "windows unfolded": (lambda x: x.unfold(2, 3, 2).unfold(3, 3, 2).sum((4, 5)), 1, True),
@@ -166,12 +164,16 @@ def check_every_unit(network: nn.Module, size: int, *, exact: bool, swapped: boo
         (nn.ConvTranspose2d(1, 1, 4, stride=2, padding=1), Fraction(5, 2), Fraction(1, 2), Fraction(-1)),
         (nn.Upsample(scale_factor=2), Fraction(3, 2), Fraction(1, 2), Fraction(-1, 2)),
         (nn.Upsample(scale_factor=2, mode="bilinear"), Fraction(5, 2), Fraction(1, 2), Fraction(-1)),
+        (nn.Upsample(scale_factor=2, mode="linear"), Fraction(5, 2), Fraction(1, 2), Fraction(-1)),
+        (nn.Upsample(scale_factor=2, mode="trilinear"), Fraction(5, 2), Fraction(1, 2), Fraction(-1)),
     ],
-    ids=["2 by 2", "4 by 2", "nearest", "bilinear"],
+    ids=["2 by 2", "4 by 2", "nearest", "bilinear", "linear", "trilinear"],
 )
 def test_upsampling_makes_halves(layer: nn.Module, size: Fraction, jump: Fraction, start: Fraction) -> None:
     """One pixel a unit, or two, at every half pixel: the whole numbers in an interval, taken for each unit."""
-    axis = receptive_field(nn.Sequential(layer), (1, 8, 8), layer="0").axes[0]
+    axes = {"linear": 1, "trilinear": 3}.get(str(getattr(layer, "mode", "")), 2)
+    axis, *others = receptive_field(nn.Sequential(layer), (1, *[8] * axes), layer="0").axes
+    assert others == [axis] * (axes - 1)
     assert (axis.size, axis.jump, axis.start) == (size, jump, start)
     seen = {len(axis.seen(unit, 8)) for unit in range(2, 12)}
     assert seen == ({1} if size == Fraction(3, 2) else {2})
@@ -208,8 +210,23 @@ class Attention(nn.Module):
         Functional(lambda x: x + F.adaptive_avg_pool2d(x, 1)),
         Functional(lambda x: x - x.amax((2, 3), keepdim=True)),
         Functional(lambda x: x * F.softmax(x.flatten(2), -1).view(x.shape)),
+        Functional(lambda x: x * F.log_softmax(x.flatten(2), -1).view(x.shape)),
+        Functional(lambda x: x / x.std((2, 3), keepdim=True)),
+        Functional(lambda x: x - torch.var_mean(x, (2, 3), keepdim=True)[1]),
+        Functional(lambda x: x / torch.linalg.vector_norm(x, dim=(2, 3), keepdim=True)),
+        Functional(lambda x: x - x.flatten(2).logsumexp(-1)[..., None, None]),
+        Functional(lambda x: x - x.flatten(2).min(-1).values[..., None, None]),
+        Functional(lambda x: x * (x.flatten(2).argmax(-1) > 3)[..., None, None]),
+        Functional(lambda x: x * x.flatten(2).cumsum(-1).view(x.shape)),
+        Functional(lambda x: F.glu(torch.cat([x, x.mean((2, 3), keepdim=True).expand(x.shape)], 1), 1)),
+        Functional(lambda x: F.rms_norm(x, x.shape[1:])),
+        Functional(lambda x: F.batch_norm(x, None, None, training=True)),
     ],
-    ids=["gate", "attention", "group norm", "instance norm", "layer norm", "pooled", "maximum", "spatial softmax"],
+    ids=[
+        *("gate", "attention", "group norm", "instance norm", "layer norm", "pooled", "maximum", "spatial softmax"),
+        *("log softmax", "deviation", "mean", "norm", "logsumexp", "minimum", "argmax", "running sum", "glu"),
+        *("rms norm", "batch statistics"),
+    ],
 )
 def test_a_gate_sees_the_whole_picture_and_the_local_path_is_kept(layer: nn.Module) -> None:
     network = nn.Sequential(nn.Conv2d(3, 4, 3, stride=2, padding=1), layer, nn.Conv2d(4, 4, 3, padding=1))
@@ -240,75 +257,47 @@ def test_rows_may_be_seen_whole_and_columns_not() -> None:
     assert (across.size, across.jump) == (1, 1)
 
 
+def test_a_product_with_a_matrix_mixes_what_it_sums() -> None:
+    def mixed(x: Tensor) -> Tensor:
+        square = torch.ones(9, 9, dtype=x.dtype, device=x.device)
+        return torch.baddbmm(x[0], x[0], square.expand(3, 9, 9))[None]
+
+    def summed(x: Tensor) -> Tensor:
+        return torch.mv(x[0, 0], torch.ones(9, dtype=x.dtype, device=x.device))[None, None, :, None]
+
+    for operation in (mixed, summed):
+        down, across = receptive_field(nn.Sequential(Functional(operation)), (3, 9, 9), layer="0").axes
+        assert (down.size, down.jump, down.whole, across.whole) == (1, 1, False, True)
+
+
+def test_a_list_of_places_is_not_known_but_behind_global_pooling() -> None:
+    def shuffled(x: Tensor) -> Tensor:
+        return x[:, :, torch.tensor([2, 0, 1], device=x.device)]
+
+    network = nn.Sequential(nn.Conv2d(3, 4, 1), Functional(shuffled))
+    assert receptive_field(network, (3, 3, 3), layer="1").unknown == "the operation index is not known here"
+    pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), Functional(lambda x: x.flatten(1)[:, [1, 0]]))
+    assert receptive_field(pooled, (3, 3, 3), layer="1").whole
+
+
+@pytest.mark.parametrize(
+    ("padding", "size"),
+    [
+        (nn.ReflectionPad1d(1), (9,)),
+        (nn.ReflectionPad2d(1), (9, 9)),
+        (nn.ReplicationPad2d(1), (9, 9)),
+        (nn.ReplicationPad3d(1), (9, 9, 9)),
+    ],
+)
+def test_an_edge_or_a_mirror_image_around_counts_where_it_lies(padding: nn.Module, size: tuple[int, ...]) -> None:
+    convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(size) - 1](1, 1, 3)
+    axes = receptive_field(nn.Sequential(padding, convolution), (1, *size), layer="1").axes
+    assert [(axis.size, axis.jump, axis.start) for axis in axes] == [(3, 1, -1)] * len(size)
+
+
 def test_what_comes_round_in_a_roll_counts_as_the_whole_picture() -> None:
     shifted = receptive_field(nn.Sequential(Functional(lambda x: x.roll((-2, 3), (2, 3)))), (1, 9, 9), layer="0")
     assert shifted.whole
     assert [axis.start for axis in shifted.axes] == [2, -3]
     among_channels = receptive_field(nn.Sequential(Functional(lambda x: x.roll(1, 1))), (3, 9, 9), layer="0")
     assert not among_channels.whole
-
-
-# --- What is not known, and other pictures
-
-
-def test_an_operation_that_is_not_known_says_so_for_all_that_follows() -> None:
-    def sampled(x: Tensor) -> Tensor:
-        return F.grid_sample(x, torch.zeros(1, 4, 4, 2, device=x.device), align_corners=False)
-
-    network = nn.Sequential(nn.Conv2d(3, 3, 3), Functional(sampled), nn.Conv2d(3, 3, 3))
-    fields = receptive_field(network, (3, 16, 16))
-    assert fields["0"].unknown == ""
-    assert fields["1"].unknown == fields["2"].unknown == "the operation grid_sampler_2d is not known here"
-    assert fields["2"].axes == ()
-    assert not fields["2"].whole
-
-
-def test_writing_through_a_view_makes_the_rest_of_it_unknown() -> None:
-    def patched(x: Tensor) -> Tensor:
-        y = torch.zeros_like(x)
-        y[:, :, 2:5] = x[:, :, 3:6]
-        return y
-
-    field = receptive_field(nn.Sequential(Functional(patched)), (3, 16, 16), layer="0")
-    assert field.unknown == "written through a view of it"
-
-
-def test_weights_made_from_the_picture_are_not_guessed() -> None:
-    dynamic = Functional(lambda x: F.conv2d(x, x[:, :, :3, :3]))
-    assert "convolution" in receptive_field(nn.Sequential(dynamic), (3, 16, 16), layer="0").unknown
-
-
-def test_signals_and_volumes() -> None:
-    signal = nn.Sequential(nn.Conv1d(2, 3, 5, stride=2), nn.MaxPool1d(3))
-    assert [(a.size, a.jump) for a in receptive_field(signal, (2, 50), layer="1").axes] == [(9, 6)]
-    volume = nn.Sequential(nn.Conv3d(1, 1, (1, 3, 5)), nn.AvgPool3d(2))
-    assert [a.size for a in receptive_field(volume, (1, 8, 16, 16), layer="1").axes] == [2, 4, 6]
-
-
-def test_one_of_several_inputs_is_the_picture() -> None:
-    class Both(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.left, self.right = nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 5, padding=1)
-
-        def forward(self, x: Tensor, y: Tensor) -> Tensor:
-            return self.left(x) + self.right(y)
-
-    traced = trace(Both(), torch.ones(1, 1, 9, 9), torch.ones(1, 1, 9, 9))
-    sizes = [receptive_fields(traced, picture=index)[traced.outputs[0].id].axes[0].size for index in (0, 1)]
-    assert sizes == [3, 5]
-
-
-def test_a_module_written_in_place_later_counts_as_it_was() -> None:
-    class Residual(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.small, self.large = nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 5, padding=2)
-
-        def forward(self, x: Tensor) -> Tensor:
-            y = self.small(x)
-            y += self.large(x)
-            return y
-
-    fields = receptive_field(nn.Sequential(Residual()), (1, 9, 9))
-    assert (fields["0.small"].axes[0].size, fields["0"].axes[0].size) == (1, 5)

@@ -120,7 +120,7 @@ def test_full_padding_gives_every_overlap(kernel: int) -> None:
         (lambda: same_padding(3, dilation=0), "dilation"),
         (lambda: size_keeping_padding(0, kernel=3), "size"),
         (lambda: size_keeping_padding(8, kernel=3, stride=0), "stride"),
-        (lambda: tensorflow_same_padding((8, 8), kernel=(3, 3, 3)), "kernel gives 3 axes"),
+        (lambda: tensorflow_same_padding((8, 8), kernel=(3, 3, 3)), "kernel must be one number for all axes, or 2"),
         (lambda: full_padding("3"), "kernel"),
     ],
 )

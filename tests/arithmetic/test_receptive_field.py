@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from convatlas import models
-from convatlas.arithmetic.field.closed import AxisField, ReceptiveField, Window, field_of_chain
+from convatlas.arithmetic.field.closed import AxisField, ReceptiveField, WindowLayer, field_of_chain
 from convatlas.arithmetic.field.effective import effective_receptive_field
 from convatlas.arithmetic.field.theoretical import layer_fields, receptive_field
 from convatlas.catalog import card, list_cards
@@ -69,7 +69,7 @@ def test_published_fields(name: str, layer: str, size: int, jump: int, padding: 
 # --- The closed form
 
 WINDOWS = st.builds(
-    Window,
+    WindowLayer,
     kernel=st.tuples(st.integers(1, 5), st.integers(1, 5)),
     stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     padding=st.tuples(st.integers(0, 3), st.integers(0, 3)),
@@ -79,22 +79,22 @@ WINDOWS = st.builds(
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(st.lists(WINDOWS, max_size=5))
-def test_a_trace_of_a_chain_gives_its_closed_form(windows: list[Window]) -> None:
+def test_a_trace_of_a_chain_gives_its_closed_form(windows: list[WindowLayer]) -> None:
     layers = [nn.Conv2d(1, 1, w.kernel, w.stride, w.padding, w.dilation) for w in windows]
     chain = nn.Sequential(*layers, nn.ReLU())
-    (field,) = [layer.field for layer in layer_fields(chain, (1, 900, 900)) if layer.layer == str(len(layers))]
+    (field,) = [layer.field for layer in layer_fields(chain, (1, 1500, 1500)) if layer.layer == str(len(layers))]
     computed = field_of_chain(windows)
     assert [(a.size, a.jump, a.start) for a in field.axes] == [(a.size, a.jump, a.start) for a in computed.axes]
 
 
 def test_the_notes_stacks_of_3x3() -> None:
     """Two 3x3 reach as far as one 5x5, three as far as one 7x7."""
-    three = Window(kernel=3, padding=1)
+    three = WindowLayer(kernel=3, padding=1)
     assert [field_of_chain([three] * depth).axes[0].size for depth in (0, 1, 2, 3)] == [1, 3, 5, 7]
 
 
 def test_a_field_says_what_it_is() -> None:
-    assert str(field_of_chain([Window(kernel=7, stride=2, padding=3)])) == "7 x 7, jump 2, from -3"
+    assert str(field_of_chain([WindowLayer(kernel=7, stride=2, padding=3)])) == "7 x 7, jump 2, from -3"
     assert str(ReceptiveField(unknown="the operation nms is not known here")).startswith("unknown: the operation nms")
     axis = AxisField(size=Fraction(6), jump=Fraction(4), start=Fraction(-1))
     assert axis.centre == Fraction(3, 2)
@@ -107,10 +107,47 @@ def test_a_field_says_what_it_is() -> None:
     "wrong", [{"kernel": 0}, {"kernel": 3, "stride": 0}, {"kernel": 3, "padding": -1}, {"kernel": 2.5}]
 )
 def test_impossible_windows_are_named(wrong: dict) -> None:
-    with pytest.raises(UsageError, match=f"^{list(wrong)[-1]}: expected whole numbers of at least"):
-        Window(**wrong)
-    with pytest.raises(UsageError, match="kernel: expected a number for each axis"):
-        field_of_chain([Window(kernel=(3,))])
+    with pytest.raises(UsageError, match=f"^{list(wrong)[-1]} must be a whole number of at least"):
+        WindowLayer(**wrong)
+    with pytest.raises(UsageError, match=r"^kernel must be one number for all axes, or 2"):
+        field_of_chain([WindowLayer(kernel=(3,))])
+
+
+# --- AlexNet, of which the last map is worked by hand
+
+ALEXNET = [  # Section 3.5 of the paper: kernel, stride, and what a unit sees after it, r + (k - 1) j
+    (11, 4, 11),
+    (3, 2, 19),  # 11 + 2 * 4
+    (5, 1, 51),  # 19 + 4 * 8
+    (3, 2, 67),
+    (3, 1, 99),  # 67 + 2 * 16
+    (3, 1, 131),
+    (3, 1, 163),
+    (3, 2, 195),
+]
+
+
+def test_alexnet_of_its_papers_layers() -> None:
+    layers = [WindowLayer(kernel=kernel, stride=stride) for kernel, stride, _ in ALEXNET]
+    fields = [field_of_chain(layers[:depth]).axes[0] for depth in range(1, len(layers) + 1)]
+    assert [field.size for field in fields] == [size for _, _, size in ALEXNET]
+    assert fields[-1].jump == 32
+
+
+@pytest.mark.parametrize("name", ["alexnet", "alexnet_paper"])
+def test_the_gradient_of_a_unit_of_alexnets_last_pooling_has_195_pixels(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(F, "max_pool2d", averaged)
+    network = positive(models.create_model(name, hidden=1, in_channels=1))
+    picture = torch.ones(1, 1, 419, 387, dtype=torch.float64)
+    rows = []
+    for unit in ((4, 4), (5, 4)):
+        measured = effective_receptive_field(network, "pool5", pictures=picture, unit=unit)
+        assert measured.support is not None
+        assert [len(side) for side in measured.support] == [195, 195]
+        rows.append(measured.support[0])
+    assert rows[1].start - rows[0].start == 32
 
 
 # --- Branches of the catalog's networks: where the gradient is not zero, with weights that cannot cancel

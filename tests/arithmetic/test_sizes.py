@@ -209,8 +209,14 @@ def test_u_nets_up_convolution_doubles() -> None:
         (lambda: convolution_size(8.0, kernel=3), "size must be a whole number"),
         (lambda: convolution_size(True, kernel=1), "size must be a whole number"),
         (lambda: convolution_size((), kernel=1), "size must be a whole number"),
-        (lambda: convolution_size((8, 8), kernel=(3, 3, 3)), "kernel gives 3 axes and size 2"),
-        (lambda: convolution_size((8, 8), kernel=3, padding=(1, 1, 1)), "padding gives 3 axes and size 2"),
+        (
+            lambda: convolution_size((8, 8), kernel=(3, 3, 3)),
+            r"kernel must be one number for all axes, or 2, .*not \(3, 3, 3\)",
+        ),
+        (
+            lambda: convolution_size((8, 8), kernel=3, padding=(1, 1, 1)),
+            r"padding must be one number .* or 2, .*not \(1, 1, 1\)",
+        ),
         (lambda: convolution_size((8, 4), kernel=5), "kernel 5 needs 5 pixels along axis 1: size 4 with padding 0"),
         (lambda: convolution_size(4, kernel=3, dilation=2), "kernel 3 with dilation 2 needs 5 pixels"),
         (lambda: pooling_size(8, kernel=3, padding=2), "padding of a pooling must be at most half of kernel 3"),

@@ -1,27 +1,23 @@
-"""The layer table: its rows by hand, its sums against cards, torch's own counter and networks never seen before."""
+"""The layer table: its rows by hand, folded, half-way, in words, and beside another."""
 
 import csv
-import importlib
 import io
 import json
 import math
-from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from convatlas.arithmetic import layers
-from convatlas.arithmetic.macs import count_macs, count_parameters
 from convatlas.arithmetic.tables.alignment import layer_differences
 from convatlas.arithmetic.tables.table import LayerTable, layer_table
 from convatlas.arithmetic.tables.text import cells, to_csv, to_dict, to_markdown, told_bytes
 from convatlas.arithmetic.tracing.trace import TraceError, trace
-from convatlas.catalog import card, list_models
+from convatlas.catalog import card
 from convatlas.models import create_model
+from tests.arithmetic.adding_up import assert_adds_up
 from tests.arithmetic.strangers import HalfWay, Torture, torture_inputs
-from tests.models.members import SMALLEST
 
 pytestmark = [pytest.mark.row("A-10"), pytest.mark.row("A-03"), pytest.mark.row("A-04")]
 
@@ -37,32 +33,6 @@ def table_of(network: nn.Module, *inputs: object) -> LayerTable:
 def ours(name: str) -> nn.Module:
     with torch.device("meta"):
         return create_model(name)
-
-
-def torch_counts(network: nn.Module, *inputs: object) -> int:
-    """Half of the floating-point operations that torch counts: a multiplication and an addition are one of ours."""
-    fast = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)  # torch does not look into the operation that it makes of attention
-    try:
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            network.eval()(*inputs)
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-    return counter.get_total_flops() // 2
-
-
-def assert_adds_up(table: LayerTable, network: nn.Module) -> None:
-    totals = table.totals
-    assert totals.parameters == sum(each.numel() for each in network.parameters())
-    assert totals.trainable == count_parameters(network)
-    assert totals.buffers == sum(each.numel() for each in network.buffers())
-    assert sum(row.parameters for row in table.rows) == totals.parameters
-    assert sum(row.trainable for row in table.rows) == totals.trainable
-    for row in table.rows:
-        if " = " in row.formula:
-            written, _, value = row.formula.replace(",", "").partition(" = ")
-            terms = [math.prod(map(int, term.split("·"))) for term in written.split(" + ")]
-            assert sum(terms) == int(value) == row.parameters
 
 
 # --- Rows by hand
@@ -181,6 +151,64 @@ def test_connections_are_those_of_the_closed_forms() -> None:
             assert row.formula.partition(" = ")[2] == layer.parameters_formula.partition(" = ")[2]
 
 
+@pytest.mark.parametrize(
+    ("pooling", "size"),
+    [
+        (nn.AdaptiveAvgPool2d(3), (7, 7)),  # windows of 3 and 3 and 3, that overlap: 9·9 values
+        (nn.AdaptiveAvgPool2d((2, 3)), (5, 6)),
+        (nn.AdaptiveAvgPool2d(5), (3, 4)),  # more places than pixels
+        (nn.AdaptiveMaxPool2d((4, 3)), (10, 8)),
+        (nn.AdaptiveAvgPool1d(3), (8,)),
+        (nn.AdaptiveMaxPool1d(4), (7,)),
+        (nn.AdaptiveAvgPool3d((1, 2, 3)), (3, 3, 4)),
+        (nn.AdaptiveAvgPool2d(1), (5, 6)),
+    ],
+    ids=repr,
+)
+def test_an_adaptive_pooling_reads_what_torch_lets_it_read(pooling: nn.Module, size: tuple[int, ...]) -> None:
+    """The brute-force twin changes one value at a time, to the largest, and counts the outputs that follow."""
+    followed = 0
+    for pixel in torch.eye(math.prod(size)).view(-1, *size):
+        followed += int((pooling(pixel[None, None]) > 0).sum())
+    total = table_of(pooling, image(2, *size)).totals.connections
+    assert total == 2 * followed
+    assert size != (7, 7) or total == 2 * 81
+
+
+# --- What a module states itself
+
+
+class Sparse(nn.Module):
+    """Layers that do less than it seems: 5 for each number that it gives."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3)
+        self.second = nn.Conv2d(4, 4, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        return self.second(x) + (x.flatten(2) @ x.flatten(2).transpose(1, 2)).mean()
+
+    def multiply_accumulates(self, output: Tensor) -> int:
+        return 5 * output.numel()
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_what_a_module_states_stands_for_all_that_it_calls(depth: int) -> None:
+    network: nn.Module = Sparse()
+    for _ in range(depth):
+        network = nn.Sequential(network)
+    table = table_of(nn.Sequential(network, nn.Conv2d(4, 2, 1)) if depth else network, image(3, 6, 6))
+    assert_adds_up(table, network if not depth else nn.Sequential(network, nn.Conv2d(4, 2, 1)))
+    stated = table.rows[0]
+    assert (stated.operation, stated.macs) == ("Sparse", 5 * 64)
+    assert stated.formula == "9·3·4 + 4 + 4·4 = 128"
+    assert stated.connections == 5 * 64 + 64 + 16  # the biases and what the mean reads come on top
+    assert stated.torch_macs == 27 * 64 + 4 * 64 + 4 * 4 * 16
+    assert [row.operation for row in table.rows[1:]] == (["Conv2d 1x1"] if depth else [])
+
+
 # --- Folding
 
 
@@ -271,92 +299,3 @@ def test_differences_are_aligned_as_a_diff_is() -> None:
         ("changed", "3", "4"),
     ]
     assert {each.change for each in layer_differences(first, first)} == {"same"}
-
-
-# --- Sums
-
-
-def every(names: list[str]) -> list[object]:
-    """The smallest member of each design always, the others with `every_variant`."""
-    return [name if name in SMALLEST else pytest.param(name, marks=pytest.mark.every_variant) for name in names]
-
-
-@pytest.mark.parametrize("name", every(list_models()))
-def test_the_sums_are_those_of_the_card(name: str) -> None:
-    network, known = ours(name), card(name)
-    table = table_of(network, image(*known.input))
-    assert table.how == "meta"
-    assert_adds_up(table, network)
-    assert (table.totals.trainable, table.totals.macs) == (known.params, known.macs)
-    assert count_macs(network, known.input) == known.macs
-    if known.connections is not None:
-        assert table.totals.connections == known.connections
-
-
-@pytest.mark.every_variant
-@pytest.mark.parametrize("name", list_models())
-def test_the_products_are_those_that_torch_counts(name: str) -> None:
-    network, known = ours(name), card(name)
-    assert table_of(network, image(*known.input)).totals.torch_macs == torch_counts(network, image(*known.input))
-
-
-# Networks of other libraries: (module, function, arguments, input).
-STRANGERS: dict[str, tuple[str, str, dict[str, object], tuple[int, int, int]]] = {
-    "torchvision shufflenet": ("torchvision.models", "shufflenet_v2_x0_5", {}, (3, 64, 64)),
-    "torchvision swin": ("torchvision.models", "swin_t", {}, (3, 64, 64)),
-    "torchvision swin v2": ("torchvision.models", "swin_v2_t", {}, (3, 256, 256)),
-    "torchvision vit": ("torchvision.models", "vit_b_16", {}, (3, 224, 224)),
-    "torchvision maxvit": ("torchvision.models", "maxvit_t", {}, (3, 224, 224)),
-    "torchvision convnext": ("torchvision.models", "convnext_tiny", {}, (3, 224, 224)),
-    "torchvision regnet": ("torchvision.models", "regnet_y_400mf", {}, (3, 224, 224)),
-    "torchvision efficientnet": ("torchvision.models", "efficientnet_b0", {}, (3, 224, 224)),
-    "torchvision googlenet": ("torchvision.models", "googlenet", {"init_weights": False}, (3, 224, 224)),
-    "torchvision densenet": ("torchvision.models", "densenet121", {}, (3, 224, 224)),
-    "torchvision deeplab": ("torchvision.models.segmentation", "deeplabv3_mobilenet_v3_large", {}, (3, 128, 128)),
-    "torchvision video": ("torchvision.models.video", "r3d_18", {}, (3, 8, 64)),
-    "timm resnest": ("timm.models", "resnest14d", {}, (3, 224, 224)),
-    "timm mixer": ("timm.models", "mixer_s32_224", {}, (3, 224, 224)),
-    "timm deit": ("timm.models", "deit_tiny_patch16_224", {}, (3, 224, 224)),
-    "timm levit": ("timm.models", "levit_128s", {}, (3, 224, 224)),
-    "timm mobilevit": ("timm.models", "mobilevit_xxs", {}, (3, 256, 256)),
-    "timm coatnet": ("timm.models", "coatnet_nano_rw_224", {}, (3, 224, 224)),
-    "timm nfnet": ("timm.models", "nf_resnet26", {}, (3, 224, 224)),
-    "timm halonet": ("timm.models", "halonet26t", {}, (3, 256, 256)),
-    "timm crossvit": ("timm.models", "crossvit_tiny_240", {}, (3, 240, 240)),
-    "timm condconv": ("timm.models", "efficientnet_cc_b0_4e", {}, (3, 224, 224)),
-}  # fmt: skip
-QUICK_STRANGERS = {"torchvision shufflenet", "torchvision swin"}
-
-
-def strangers() -> list[object]:
-    return [
-        name if name in QUICK_STRANGERS else pytest.param(name, marks=pytest.mark.every_variant) for name in STRANGERS
-    ]
-
-
-@pytest.mark.parametrize("name", strangers())
-def test_networks_never_seen_before(name: str) -> None:
-    module, function, arguments, shape = STRANGERS[name]
-    make: Callable[..., nn.Module] = getattr(importlib.import_module(module), function)
-    torch.manual_seed(0)
-    network = make(**arguments, **({"weights_backbone": None} if "segmentation" in module else {}))
-    x = torch.zeros(1, *shape) if "video" not in name else torch.zeros(1, *shape, 64)
-    table = table_of(network, x)
-    assert table.how == "meta", table.notes
-    assert_adds_up(table, network)
-    assert table.totals.torch_macs == torch_counts(network, x)
-    assert table.totals.macs <= table.totals.torch_macs
-
-
-@pytest.mark.every_variant
-def test_a_detector_runs_for_real() -> None:
-    from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn
-
-    torch.manual_seed(0)
-    network = fasterrcnn_mobilenet_v3_large_320_fpn(weights=None, weights_backbone=None)
-    pictures = [torch.rand(3, 200, 260, generator=torch.Generator().manual_seed(0))]
-    table = table_of(network, pictures)
-    assert table.how == "cpu"
-    assert "for real" in table.notes[0]
-    assert_adds_up(table, network)
-    assert table.totals.torch_macs == torch_counts(network, pictures)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from convatlas.arithmetic.field.closed import ReceptiveField, Window, field_of_chain
+from convatlas.arithmetic.field.closed import ReceptiveField, WindowLayer, field_of_chain
 from convatlas.arithmetic.field.theoretical import layer_fields
 from convatlas.arithmetic.field.visits import field_visits, path_visits, visits_along, window_visits
 from convatlas.errors import UsageError
@@ -39,7 +39,7 @@ def test_six_pixels_by_hand(how: dict, expected: list[int]) -> None:
 
 def test_the_notes_picture_of_6x6_and_its_filter_of_3x3() -> None:
     """A corner is read once, the middle nine times."""
-    counts = window_visits((6, 6), Window(kernel=3))
+    counts = window_visits((6, 6), WindowLayer(kernel=3))
     assert counts[0].tolist() == [1, 2, 3, 3, 2, 1]
     assert counts[2].tolist() == [3, 6, 9, 9, 6, 3]
     assert counts.sum() == 4 * 4 * 9
@@ -66,23 +66,31 @@ def test_as_counted_one_by_one(data: st.DataObject) -> None:
     assert found.tolist() == counted.tolist()
 
 
-def sum_pooling(x: torch.Tensor, window: Window) -> torch.Tensor:
-    kernel, stride, padding, dilation = zip(window.along(0), window.along(1), strict=True)
+def sum_pooling(x: torch.Tensor, window: WindowLayer) -> torch.Tensor:
+    kernel, stride, padding, dilation = zip(*window.along(2), strict=True)
     return F.conv2d(x, torch.ones(1, 1, *kernel, dtype=x.dtype), None, stride, padding, dilation)
 
 
 @pytest.mark.parametrize(
     "layers",
     [
-        [Window(kernel=3, padding=1)],
-        [Window(kernel=(3, 5), stride=(2, 1), padding=(0, 2), dilation=(1, 2))],
-        [Window(kernel=3), Window(kernel=3)],
-        [Window(kernel=7, stride=2, padding=3), Window(kernel=3, stride=2, padding=1), Window(kernel=3, padding=1)],
-        [Window(kernel=(2, 3), stride=2), Window(kernel=3, dilation=2), Window(kernel=2, stride=3, padding=1)],
+        [WindowLayer(kernel=3, padding=1)],
+        [WindowLayer(kernel=(3, 5), stride=(2, 1), padding=(0, 2), dilation=(1, 2))],
+        [WindowLayer(kernel=3), WindowLayer(kernel=3)],
+        [
+            WindowLayer(kernel=7, stride=2, padding=3),
+            WindowLayer(kernel=3, stride=2, padding=1),
+            WindowLayer(kernel=3, padding=1),
+        ],
+        [
+            WindowLayer(kernel=(2, 3), stride=2),
+            WindowLayer(kernel=3, dilation=2),
+            WindowLayer(kernel=2, stride=3, padding=1),
+        ],
     ],
     ids=["one", "uneven axes", "two", "stem", "dilated"],
 )
-def test_paths_are_the_gradient_of_sum_poolings(layers: list[Window]) -> None:
+def test_paths_are_the_gradient_of_sum_poolings(layers: list[WindowLayer]) -> None:
     x = torch.ones(1, 1, 37, 41, dtype=torch.float64, requires_grad=True)
     y = x
     for window in layers:
@@ -94,7 +102,7 @@ def test_paths_are_the_gradient_of_sum_poolings(layers: list[Window]) -> None:
 
 
 def test_the_windows_of_a_layer_are_the_fields_of_its_units() -> None:
-    window = Window(kernel=3, stride=2, padding=1)
+    window = WindowLayer(kernel=3, stride=2, padding=1)
     field = field_of_chain([window])
     assert field_visits((9, 9), (5, 5), field).tolist() == window_visits((9, 9), window).tolist()
 
@@ -124,7 +132,7 @@ def test_units_of_a_branched_network_counted_one_by_one() -> None:
 
 
 def test_the_border_is_visited_less() -> None:
-    counts = field_visits((224, 224), (14, 14), field_of_chain([Window(kernel=196, stride=16, padding=90)]))
+    counts = field_visits((224, 224), (14, 14), field_of_chain([WindowLayer(kernel=196, stride=16, padding=90)]))
     assert (counts.min(), counts.max()) == (counts[0, 0], 169)  # conv5 of VGG-16: at most 13 x 13 of its 14 x 14 units
 
 

@@ -13,6 +13,15 @@ from convatlas.cli import main
 from convatlas.errors import UsageError
 from tests.cli.test_show import trained
 
+LOOKING = """
+from torch import nn
+
+
+class Looks(nn.Module):
+    def forward(self, x):
+        return x.relu() if x.mean() > -1 else x
+"""
+
 pytestmark = pytest.mark.row("A-10")
 
 
@@ -62,6 +71,16 @@ def test_folded_rows_that_cost_differently_are_not_the_same(capsys: pytest.Captu
     _, out, _ = run(capsys, "resnet50", "resnet50_paper", "--depth", "2")
     changed = [line for line in out.splitlines() if line.startswith("~")]
     assert [line.split()[1] for line in changed] == [f"stages.{stage}.0" for stage in (1, 2, 3)]  # those that halve
+
+
+def test_notes_name_their_network(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "looking_networks.py").write_text(LOOKING, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(capsys, "looking_networks:Looks", "lenet5", "--input", "1x32x32")
+    assert code == 0
+    assert next(line for line in err.splitlines() if "for real" in line).startswith("note: looking_networks:Looks: run")
 
 
 def test_recorded_scores_of_bundles_are_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

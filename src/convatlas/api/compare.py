@@ -41,11 +41,12 @@ class Answers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class NetworkComparison:
     """The networks as they were named, with their tables.
 
     differences: of two networks, every layer of both, aligned; empty for more. recorded: of each bundle what its own
-    run measured, {"val top-1 accuracy": 0.98}; empty for an untrained network. answers: of two bundles on given data.
+    run measured, {"test": {"top-1 accuracy": 0.98, "pictures": 100}}; empty for an untrained network. answers: of two
+    bundles on given data.
     """
 
     names: tuple[str, ...]
@@ -62,7 +63,7 @@ def compare(
     data: str | Path | None = None,
     device: str = "auto",
     threads: int | None = None,
-) -> Comparison:
+) -> NetworkComparison:
     """Compare networks by their layers; two trained ones by their answers, too.
 
     targets: two or more, each what `show` takes. inputs, depth: as for `show`, the same for all; without inputs each
@@ -83,7 +84,7 @@ def compare(
     if data is not None:
         first, second = (path for path in paths if path is not None)
         answers = _answers(first, second, data, device, threads)
-    return Comparison(
+    return NetworkComparison(
         names=_names(targets, tables),
         tables=tables,
         recorded=tuple({} if path is None else read_bundle(bundle_folder(path)).metrics for path in paths),

@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from convatlas.api.field import FieldReport, SeenLayer
-from convatlas.arithmetic.field.closed import AxisField, number
+from convatlas.arithmetic.field.closed import AxisField, number, numbers
 from convatlas.data.pictures import decode
 from convatlas.data.preprocess import Preprocess
 from convatlas.errors import UsageError
-from convatlas.report.field_pictures import FieldPanel, draw_visits
-from convatlas.report.field_pictures import draw_fields as draw_panels
+from convatlas.report.field_pictures import FieldPanel, write_field_panels, write_visit_panels
 from convatlas.report.figure_file import check_figure_path
 from convatlas.types import Pixels
 
@@ -18,7 +17,7 @@ MOST_PANELS = 40
 
 
 def draw_fields(report: FieldReport, out: str | Path, *, photograph: str | Path | None = None) -> Path:
-    """Draw what `fields_of` found, a panel a layer, as a .png or .svg: visits where they were counted, else the fields.
+    """Draw what `field` found, a panel a layer, as a .png or .svg: visits where they were counted, else the fields.
 
     photograph: a picture's file to lay the fields over, cut to the size of the report's; without, they lie on white.
     Returns the path. Raises UsageError when nothing can be drawn, PictureError for a picture that cannot be read.
@@ -30,12 +29,13 @@ def draw_fields(report: FieldReport, out: str | Path, *, photograph: str | Path 
     of = f"{report.network}, {'x'.join(map(str, report.image))}"
     visited = [_visits_panel(layer) for layer in report.layers if layer.visits is not None]
     if visited:
-        draw_visits(path, visited, title=f"How many units see each pixel: {of}")
+        write_visit_panels(path, visited, title=f"How many units see each pixel: {of}")
         return path
     panels = [_field_panel(layer) for layer in report.layers if layer.box is not None]
     if not panels:
         raise UsageError("layers: none of them gives a map whose field is known, so there is nothing to draw")
-    draw_panels(path, panels, _backdrop(photograph, report.image), title=f"What the unit in the middle sees: {of}")
+    backdrop = _backdrop(photograph, report.image)
+    write_field_panels(path, panels, backdrop, title=f"What the unit in the middle sees: {of}")
     return path
 
 
@@ -47,11 +47,11 @@ def _backdrop(photograph: str | Path | None, image: tuple[int, int, int]) -> Pix
 
 
 def _field_panel(layer: SeenLayer) -> FieldPanel:
-    lines = [_computed_line(layer.computed.field.axes)]
+    lines = _computed_lines(layer.computed.field.axes)
     heat = None
     if layer.effective is not None:
         heat = layer.effective.influence
-        lines.append(f"measured: as wide as {layer.effective.side:.0f} pixels")
+        lines.append(f"glow: measured, {layer.effective.side:.0f} pixels wide")
     return FieldPanel(layer=_heading(layer), caption="\n".join(lines), box=layer.box, heat=heat)
 
 
@@ -66,8 +66,8 @@ def _heading(layer: SeenLayer) -> str:
     return f"{layer.computed.layer}: {' x '.join(map(str, layer.computed.shape[2:]))} units"
 
 
-def _computed_line(axes: tuple[AxisField, ...]) -> str:
+def _computed_lines(axes: tuple[AxisField, ...]) -> list[str]:
     if all(axis.jump is None for axis in axes):
-        return "sees the whole picture" if all(axis.whole for axis in axes) else "sees one part for all units"
-    line = f"field {' x '.join(number(axis.size) for axis in axes)}, jump {number(axes[0].jump)}"
-    return f"{line}; sees the whole picture" if all(axis.whole for axis in axes) else line
+        return ["sees the whole picture" if all(axis.whole for axis in axes) else "sees one part for all units"]
+    line = f"box: field {' x '.join(number(axis.size) for axis in axes)}, jump {numbers([axis.jump for axis in axes])}"
+    return [line, "sees the whole picture"] if all(axis.whole for axis in axes) else [line]

@@ -55,7 +55,7 @@ class FieldReport:
     layers: tuple[SeenLayer, ...]
 
 
-def fields_of(
+def field(
     target: str | Path | nn.Module,
     layers: Sequence[str] = (),
     *,

@@ -94,14 +94,12 @@ def find_network(target: str | Path | nn.Module, changes: Mapping[str, object]) 
     if isinstance(target, nn.Module):
         _no_changes(changes, type(target).__name__)
         return Shown(network=target, name=type(target).__name__)
-    if isinstance(target, Path) or holds_bundle(Path(target)):
-        return _of_bundle(Path(target), changes)
+    if isinstance(target, Path) or holds_bundle(Path(target)) or _is_path(target):
+        return _of_bundle(Path(target), changes)  # or says what is wrong with the folder
     module, colon, function = target.partition(":")
-    if colon and not Path(target).exists():
+    if colon:
         _no_changes(changes, target)
         return Shown(network=_called(module, function), name=target)
-    if Path(target).exists() and not _is_name(target):
-        return _of_bundle(Path(target), changes)  # says what is wrong with the folder
     name = resolve(target)
     usual = card(name).input
     network = _built(name, changes)
@@ -109,6 +107,11 @@ def find_network(target: str | Path | nn.Module, changes: Mapping[str, object]) 
     channels = getattr(config, "in_channels", usual[0])
     side = getattr(config, "image_size", None)  # of networks that take one size only
     return Shown(network=network, name=name, picture=(channels, *(usual[1:] if side is None else (side, side))))
+
+
+def _is_path(target: str) -> bool:
+    r"""Whether a place is meant, be there something or not: `runs/x`, and on Windows `C:\runs\x`, colon and all."""
+    return "/" in target or "\\" in target or (Path(target).exists() and not _is_name(target))
 
 
 def _is_name(word: str) -> bool:

@@ -26,7 +26,7 @@ _HOMES = {
     "ReceptiveField": "convatlas.arithmetic.field.closed",
     "Side": "convatlas.arithmetic.costs.comparison",
     "TrainingMemory": "convatlas.arithmetic.memory",
-    "Window": "convatlas.arithmetic.field.closed",
+    "WindowLayer": "convatlas.arithmetic.field.closed",
     "alexnet_connections": "convatlas.arithmetic.costs.blocks",
     "alexnet_layers": "convatlas.arithmetic.worked",
     "alexnet_weights": "convatlas.arithmetic.costs.blocks",
@@ -103,7 +103,7 @@ __all__ = [
     "ReceptiveField",
     "Side",
     "TrainingMemory",
-    "Window",
+    "WindowLayer",
     "alexnet_connections",
     "alexnet_layers",
     "alexnet_weights",
@@ -194,7 +194,7 @@ if TYPE_CHECKING:
         width_multiplier,
     )
     from convatlas.arithmetic.errata import ERRATA, Erratum
-    from convatlas.arithmetic.field.closed import AxisField, ReceptiveField, Window, field_of_chain
+    from convatlas.arithmetic.field.closed import AxisField, ReceptiveField, WindowLayer, field_of_chain
     from convatlas.arithmetic.field.effective import EffectiveField, effective_receptive_field
     from convatlas.arithmetic.field.theoretical import LayerField, layer_fields, receptive_fields
     from convatlas.arithmetic.field.visits import field_visits, path_visits, visits_along, window_visits

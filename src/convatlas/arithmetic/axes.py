@@ -1,4 +1,4 @@
-"""One number for every axis, or one for each: how the closed forms read sizes, kernels, strides and paddings.
+"""One number for every axis, or one for each: how this package reads sizes, kernels, strides and paddings.
 
 A size given as an int has one axis and is answered with an int; (H, W) has two and is answered with a tuple. A number
 beside it counts for every axis.
@@ -79,10 +79,7 @@ def axis_name(axis: int, axes: int) -> str:
 
 def _check_count(field: str, given: int, axes: int, value: object) -> None:
     if given != axes:
-        raise UsageError(
-            f"{field} gives {given} {'axis' if given == 1 else 'axes'} and size {axes}: {value!r}. Give one number "
-            f"for all axes, or {axes}"
-        )
+        raise UsageError(f"{field} must be one number for all axes, or {axes}, one for each, not {value!r}")
 
 
 def _index(value: Any) -> int | None:

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from convatlas.arithmetic.tables.ledger import Ledger, parts
-from convatlas.arithmetic.tracing.trace import Op, TraceError, trace
+from convatlas.arithmetic.tracing.trace import TraceError, trace
 from convatlas.errors import ConvatlasError
 
 
@@ -15,7 +15,8 @@ def count_parameters(network: nn.Module) -> int:
 
 def count_macs(network: nn.Module, image: tuple[int, int, int]) -> int:
     """Multiply-accumulates of one image (C, H, W): each weight of a convolution once for each place it is applied at,
-    each weight of a dense layer once. A module may state its own in `multiply_accumulates(output)`.
+    each weight of a dense layer once. A module that gives one tensor may state its own, with those of all that it
+    calls, in `multiply_accumulates(output)`.
 
     A copy is run on the meta device, so nothing is computed and the network is left as it was. Raises TraceError, or
     the network's own UsageError, for an image that it does not take.
@@ -28,12 +29,4 @@ def count_macs(network: nn.Module, image: tuple[int, int, int]) -> int:
             raise error.__cause__ from None
         raise
     ledger = Ledger(traced)
-    total = 0
-    for part in parts(traced):
-        if isinstance(part, Op):
-            total += ledger.enter(part).macs
-            continue
-        call = traced.calls[part]
-        spent = ledger.enter(*traced.ops[call.begin : call.end])
-        total += spent.macs if call.stated_macs is None else call.stated_macs
-    return total
+    return sum(ledger.enter(part).macs for part in parts(traced))

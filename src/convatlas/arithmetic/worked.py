@@ -154,5 +154,5 @@ def _dense_head(in_features: int, num_classes: int) -> tuple[Layer, ...]:
     return (
         dense(in_features, 4096, name="fc6"),
         dense(4096, 4096, name="fc7"),
-        dense(4096, num_classes, name="fc8"),
+        dense(4096, whole("num_classes", num_classes, 1), name="fc8"),
     )

@@ -9,7 +9,7 @@ import typer
 from convatlas.cli.output import AsJson, note, print_json, print_line, print_table
 
 if TYPE_CHECKING:
-    from convatlas.api.compare import Answers, Comparison
+    from convatlas.api.compare import Answers, NetworkComparison
     from convatlas.arithmetic.tables.alignment import Difference
     from convatlas.arithmetic.tables.table import Row
 
@@ -54,12 +54,12 @@ def compare(
     if result.answers is not None:
         print_line()
         _print_answers(result, result.answers)
-    for table in result.tables:
+    for name, table in zip(result.names, result.tables, strict=True):
         for words in table.notes:
-            note(f"note: {table.network}: {words}")
+            note(f"note: {name}: {words}")
 
 
-def _print_totals(result: "Comparison") -> None:
+def _print_totals(result: "NetworkComparison") -> None:
     from convatlas.arithmetic.tables.text import told_bytes, told_shapes
 
     rows = [
@@ -95,7 +95,7 @@ def _score(recorded: Mapping[str, object]) -> str:
     return ""
 
 
-def _print_differences(result: "Comparison", all_layers: bool) -> None:
+def _print_differences(result: "NetworkComparison", all_layers: bool) -> None:
     shared = sum(each.change == "same" for each in result.differences)
     print_line(f"{shared:,} rows are the same in both")
     shown = [each for each in result.differences if all_layers or each.change != "same"]
@@ -128,7 +128,7 @@ def _told(each: "Difference") -> tuple[str, ...]:
     return (_SIGNS[each.change], first[0], second[0], *facts)
 
 
-def _print_answers(result: "Comparison", answers: "Answers") -> None:
+def _print_answers(result: "NetworkComparison", answers: "Answers") -> None:
     print_line(f"on {answers.pictures:,} pictures: {answers.of}")
     for name, score, alone in zip(
         result.names, answers.scores, (answers.only_first_right, answers.only_second_right), strict=True
@@ -146,7 +146,7 @@ def _print_answers(result: "Comparison", answers: "Answers") -> None:
         print_line(f"and {len(answers.disagreements) - _SHOWN:,} more (--json has all)")
 
 
-def _as_json(result: "Comparison") -> dict[str, object]:
+def _as_json(result: "NetworkComparison") -> dict[str, object]:
     from convatlas.arithmetic.tables.text import record, to_dict
 
     tables = [

@@ -58,12 +58,14 @@ def field(
     """Show the receptive field of a network's layers: its size, jump and offset, and how much of it counts.
 
     A layer's unit at place u sees `field` pixels from start + u * jump on; what lies before pixel 0 is padding.
+
+    By a gate or attention it sees the whole picture too; field, jump and start are then of the path beside it.
     """
     _check(out, image, visits=visits)
-    from convatlas.api.field import fields_of
+    from convatlas.api.field import field as field_report
 
     measured = (effective or out is not None) and not visits
-    report = fields_of(
+    report = field_report(
         target,
         layers or (),
         image=None if size is None else _parse_size(size),

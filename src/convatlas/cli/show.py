@@ -1,5 +1,6 @@
 """`convatlas show`: the layer table of a network."""
 
+import dataclasses
 import shutil
 import sys
 from enum import StrEnum
@@ -65,24 +66,25 @@ def show(
     Nothing is computed where the network allows it: shapes alone go through it.
     """
     form = _form(as_json, as_csv, as_markdown)
-    from convatlas.api.show import partial_table
+    from convatlas.api.show import folded, partial_table
     from convatlas.api.show import show as table_of
     from convatlas.arithmetic.tracing.trace import TraceError
 
+    stopped = None
     try:
         table = table_of(target, *(inputs or ()), depth=depth, changes=parse_model_changes(set_ or ()))
     except TraceError as error:
-        if error.partial.ops:
-            _print(partial_table(error), form, error)
-        raise
+        if not error.partial.ops:
+            raise
+        table, stopped = folded(partial_table(error), depth), error
     if html is not None:
-        from convatlas.report.layers_page import write_layers_page
-
-        write_layers_page(html, table)
-        note(f"written: {html}")
-        if form is Form.TABLE:
-            return
-    _print(table, form, None)
+        _write(html, table, stopped)
+    if html is None or form is not Form.TABLE:
+        _print(table, form, stopped)
+    for words in table.notes:
+        note(f"note: {words}")
+    if stopped is not None:
+        raise stopped
 
 
 def _form(as_json: bool, as_csv: bool, as_markdown: bool) -> Form:
@@ -109,9 +111,18 @@ def _print(table: "LayerTable", form: Form, stopped: "TraceError | None") -> Non
         print_line()
         width = max(len(name) for name, _ in table_text.totals(table))
         for name, words in table_text.totals(table):
-            print_line(f"{name.ljust(width)}  {words}" if stopped is None else f"{name.ljust(width)}  {words} so far")
-    for words in table.notes:
-        note(f"note: {words}")
+            print_line(f"{name.ljust(width)}  {words}")
+        if stopped is not None:
+            print_line("Costs are those until it stopped; parameters are those of the whole network.")
+
+
+def _write(html: Path, table: "LayerTable", stopped: "TraceError | None") -> None:
+    from convatlas.report.layers_page import write_layers_page
+
+    if stopped is not None:
+        table = dataclasses.replace(table, notes=(*table.notes, f"the table until then: {stopped}"))
+    write_layers_page(html, table)
+    note(f"written: {html}")
 
 
 def fitting(names: tuple[str, ...], rows: list[tuple[str, ...]]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:

@@ -84,7 +84,10 @@ def test_spread_puts_zeros_between_and_after() -> None:
             "kernel: 9, .* larger than the padded",
         ),
         (lambda: input_gradient(np.zeros((1, 1, 2)), np.zeros((1, 1, 2)), (0,)), "size must be a whole number of at"),
-        (lambda: input_gradient(np.zeros((1, 1, 2)), np.zeros((1, 1, 2)), (5, 5)), "size must be one whole number"),
+        (
+            lambda: input_gradient(np.zeros((1, 1, 2)), np.zeros((1, 1, 2)), (5, 5)),
+            "size must be one number for all axes, or 1",
+        ),
     ],
 )
 def test_what_does_not_fit_is_named(call, words: str) -> None:

@@ -11,6 +11,7 @@ from scipy.signal import correlate2d
 from convatlas.arithmetic.scratch import kinds
 from convatlas.arithmetic.scratch.convolution import convolve
 from convatlas.arithmetic.scratch.filters import GAUSS, LAPLACE, SCHARR_X, SOBEL_X
+from convatlas.arithmetic.scratch.im2col import convolve_backward
 from convatlas.arithmetic.scratch.locally_connected import locally_connected, locally_connected_backward
 from convatlas.arithmetic.scratch.toeplitz import toeplitz_matrix
 from convatlas.arithmetic.scratch.transposed import transpose_convolve, transpose_convolve_backward
@@ -109,6 +110,73 @@ def test_dilation_is_a_kernel_with_zeros_between(s: Setting) -> None:
     close(kinds.dilated(s.x, s.weight, s.bias, **s.how), convolve(s.x, s.weight, s.bias, **s.how))
 
 
+def gradients_of(loss, *arrays: np.ndarray) -> list[np.ndarray]:
+    """dloss(*arrays) / d each of them, by finite differences."""
+    return [
+        finite_differences(lambda v, place=place: loss(*arrays[:place], v, *arrays[place + 1 :]), array)
+        for place, array in enumerate(arrays)
+    ]
+
+
+MOVES = [{}, {"stride": (2, 1), "padding": (1, 2)}]
+
+
+def test_pointwise_backward_is_what_finite_differences_find() -> None:
+    x, weight, bias = RANDOM.normal(size=(2, 3, 2, 3)), RANDOM.normal(size=(4, 3)), RANDOM.normal(size=4)
+    grad = RANDOM.normal(size=(2, 4, 2, 3))
+    ours = kinds.pointwise_backward(grad, x, weight)
+    wanted = gradients_of(lambda *given: float(np.vdot(grad, kinds.pointwise(*given))), x, weight, bias)
+    for one, other in zip(ours, wanted, strict=True):
+        close(one, other, 1e-6)
+
+
+@pytest.mark.parametrize("how", [*MOVES, {"dilation": 2}])
+def test_depthwise_backward_with_a_multiplier_is_what_finite_differences_find(how) -> None:
+    x, weight, bias = RANDOM.normal(size=(2, 2, 4, 5)), RANDOM.normal(size=(2, 3, 2, 2)), RANDOM.normal(size=6)
+    grad = RANDOM.normal(size=kinds.depthwise(x, weight, bias, **how).shape)
+    ours = kinds.depthwise_backward(grad, x, weight, **how)
+    wanted = gradients_of(lambda *given: float(np.vdot(grad, kinds.depthwise(*given, **how))), x, weight, bias)
+    for one, other in zip(ours, wanted, strict=True):
+        close(one, other, 1e-6)
+
+
+@pytest.mark.parametrize("how", [*MOVES, {"dilation": 2}])
+def test_separable_backward_is_what_finite_differences_find(how) -> None:
+    x, bias = RANDOM.normal(size=(2, 2, 4, 4)), RANDOM.normal(size=3)
+    depth, point = RANDOM.normal(size=(2, 2, 2, 3)), RANDOM.normal(size=(3, 4))
+    how = how if "dilation" not in how else {"dilation": (2, 1)}
+    grad = RANDOM.normal(size=kinds.depthwise_separable(x, depth, point, bias, **how).shape)
+    ours = kinds.depthwise_separable_backward(grad, x, depth, point, **how)
+
+    def loss(*given: np.ndarray) -> float:
+        return float(np.vdot(grad, kinds.depthwise_separable(*given, **how)))
+
+    for one, other in zip(ours, gradients_of(loss, x, depth, point, bias), strict=True):
+        close(one, other, 1e-6)
+
+
+@pytest.mark.parametrize("how", MOVES)
+def test_spatially_separable_backward_is_what_finite_differences_find(how) -> None:
+    x, column, row = RANDOM.normal(size=(2, 2, 4, 5)), RANDOM.normal(size=3), RANDOM.normal(size=2)
+    grad = RANDOM.normal(size=kinds.spatially_separable(x, column, row, **how).shape)
+    ours = kinds.spatially_separable_backward(grad, x, column, row, **how)
+    wanted = gradients_of(lambda *given: float(np.vdot(grad, kinds.spatially_separable(*given, **how))), x, column, row)
+    for one, other in zip(ours, wanted, strict=True):
+        close(one, other, 1e-6)
+
+
+def test_grouped_and_dilated_backward_are_a_convolutions_with_the_same_setting() -> None:
+    x, weight, bias = RANDOM.normal(size=(1, 4, 5)), RANDOM.normal(size=(2, 2, 2)), RANDOM.normal(size=2)
+    for kind, how in ((kinds.grouped, {"groups": 2}), (kinds.dilated, {"groups": 2, "dilation": 3})):
+        grad = RANDOM.normal(size=kind(x, weight, bias, **how).shape)
+        ours = convolve_backward(grad, x, weight, **how)
+        wanted = gradients_of(
+            lambda *given, kind=kind, how=how, g=grad: float(np.vdot(g, kind(*given, **how))), x, weight, bias
+        )
+        for one, other in zip(ours, wanted, strict=True):
+            close(one, other, 1e-6)
+
+
 # --- Transposed
 
 
@@ -117,7 +185,7 @@ def test_dilation_is_a_kernel_with_zeros_between(s: Setting) -> None:
 def test_transposed_is_torchs_forward_and_backward(s: Setting, extra: int) -> None:
     channels, filters = s.weight.shape[0], s.weight.shape[1] * s.groups
     axes = s.x.ndim - 2
-    room = tuple(min(extra, stride - 1) for stride in s.stride)
+    room = tuple(min(extra, max(steps) - 1) for steps in zip(s.stride, s.dilation, strict=True))
     random = np.random.default_rng(0)
     size = tuple(min(length, 4) for length in s.x.shape[2:])
     geometry = zip(size, s.stride, s.padding, s.dilation, s.weight.shape[2:], room, strict=True)
@@ -134,6 +202,26 @@ def test_transposed_is_torchs_forward_and_backward(s: Setting, extra: int) -> No
     close(gradients.x, x.grad)
     close(gradients.weight, weight.grad)
     close(gradients.bias, bias.grad)
+
+
+@pytest.mark.parametrize(("stride", "padding", "dilation", "extra"), [(1, 0, 3, 2), (1, 2, 3, 2), (2, 3, 5, 4)])
+def test_an_output_padding_of_a_stride_or_more_is_torchs_where_the_dilation_is_larger(
+    stride: int, padding: int, dilation: int, extra: int
+) -> None:
+    random = np.random.default_rng(0)
+    data, filters, shifts = random.normal(size=(2, 4, 3)), random.normal(size=(4, 1, 2)), random.normal(size=2)
+    how = {"stride": stride, "padding": padding, "dilation": dilation, "output_padding": extra, "groups": 2}
+    x, weight, bias = map(tensor, (data, filters, shifts))
+    theirs = F.conv_transpose1d(x, weight, bias, **how)
+    close(transpose_convolve(data, filters, shifts, **how), theirs)
+    grad = random.normal(size=tuple(theirs.shape))
+    theirs.backward(tensor(grad))
+    gradients = transpose_convolve_backward(grad, data, filters, **how)
+    close(gradients.x, x.grad)
+    close(gradients.weight, weight.grad)
+    close(gradients.bias, bias.grad)
+    with pytest.raises(UsageError, match=f"output_padding: {max(stride, dilation)} must be below the stride"):
+        transpose_convolve(data, filters, **{**how, "output_padding": max(stride, dilation)})
 
 
 def test_transposed_stamps_and_adds() -> None:
@@ -224,6 +312,8 @@ X = np.zeros((1, 4, 5, 5))
     [
         (lambda: kinds.pointwise(X, np.zeros((2, 3))), "weight: it mixes 3 channels, but x has 4"),
         (lambda: kinds.pointwise(X, np.zeros((2, 4)), [1]), r"bias must have the shape \(2,\)"),
+        (lambda: kinds.depthwise_backward(X, X, np.zeros((3, 1, 3, 3))), "groups: 4 does not divide the 3 filters"),
+        (lambda: kinds.pointwise_backward(X, X, np.zeros((2, 4))), r"grad must have the shape \(1, 2, 5, 5\)"),
         (lambda: kinds.depthwise(X, np.zeros((3, 1, 3, 3))), "weight: it has filters for 3 channels, but x has 4"),
         (lambda: kinds.grouped(X, np.zeros((4, 1, 3, 3)), groups=3), "groups: 3 does not divide the 4 channels"),
         (lambda: transpose_convolve(X, np.zeros((3, 1, 3, 3))), "weight: it has filters for 3 channels, but x has 4"),

@@ -2,12 +2,20 @@
 
 import numpy as np
 import pytest
+import torch.nn.functional as F
 from hypothesis import assume, given, settings
 
 from convatlas.arithmetic.scratch.convolution import convolve
-from convatlas.arithmetic.scratch.layouts import convolve_nhwc, to_hwio, to_nchw, to_nhwc, to_oihw
+from convatlas.arithmetic.scratch.layouts import (
+    convolve_nhwc,
+    convolve_nhwc_backward,
+    to_hwio,
+    to_nchw,
+    to_nhwc,
+    to_oihw,
+)
 from convatlas.errors import UsageError
-from tests.arithmetic.scratch.checking import Setting, close, settings_of
+from tests.arithmetic.scratch.checking import Setting, close, settings_of, tensor
 
 pytestmark = pytest.mark.row("A-08")
 
@@ -38,11 +46,29 @@ def test_convolution_is_the_same_in_both(s: Setting) -> None:
     close(convolve_nhwc(to_nhwc(s.x), to_hwio(s.weight), s.bias, **s.moves), wanted)
 
 
+@settings(derandomize=True, max_examples=80)
+@given(settings_of(axes=(2,)))
+def test_backward_is_the_same_in_both_and_autograds(s: Setting) -> None:
+    assume(s.groups == 1)
+    x, weight, bias = map(tensor, (s.x, s.weight, s.bias))
+    y = F.conv2d(x, weight, bias, **s.moves)
+    grad = np.random.default_rng(0).normal(size=tuple(y.shape))
+    y.backward(tensor(grad))
+    ours = convolve_nhwc_backward(to_nhwc(grad), to_nhwc(s.x), to_hwio(s.weight), **s.moves)
+    close(to_nchw(ours.x), x.grad)
+    close(to_oihw(ours.weight), weight.grad)
+    close(ours.bias, bias.grad)
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: to_nhwc(np.zeros((3, 4, 5))), "x must have 4 axes"),
         (lambda: convolve_nhwc(np.zeros((1, 5, 5, 3)), np.zeros((3, 3, 4, 2))), "weight: its filters see 4 channels"),
+        (
+            lambda: convolve_nhwc_backward(np.zeros((1, 3, 3, 1)), np.zeros((1, 3, 3, 1)), np.zeros((2, 2, 1, 1))),
+            r"grad must have the shape \(1, 2, 2, 1\)",
+        ),
         (lambda: convolve_nhwc(np.zeros((1, 2, 2, 3)), np.zeros((3, 3, 3, 2))), "kernel: 3x3, .* larger than"),
     ],
 )

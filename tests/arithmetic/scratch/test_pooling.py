@@ -178,7 +178,7 @@ def test_unpooling_by_the_nearest_and_by_a_bed_of_nails() -> None:
         (lambda: pooling.max_pool(FOUR, 5), "kernel: 5x5, .* larger than the padded input, 4x4"),
         (lambda: pooling.max_pool(FOUR, 2, padding=2), "padding: 2 is above half of the kernel, 2x2"),
         (lambda: pooling.max_pool(FOUR, 0), "kernel must be a whole number of at least 1, not 0"),
-        (lambda: pooling.average_pool(FOUR, (2, 2, 2)), "kernel must be one whole number or 2 of them"),
+        (lambda: pooling.average_pool(FOUR, (2, 2, 2)), "kernel must be one number for all axes, or 2"),
         (lambda: pooling.average_pool(FOUR, 2, stride=0), "stride must be a whole number of at least 1, not 0"),
         (lambda: pooling.average_pool_backward(np.zeros((1, 1, 3, 3)), (4, 4), 2), "grad must have the shape"),
         (lambda: pooling.max_pool_backward(np.zeros((1, 1, 1)), [[[4]]], (4,)), "places: they must lie within 0..3"),

@@ -1,13 +1,17 @@
 """LeNet-5 of NumPy alone: the torch network's twin in scores, gradients and steps; it learns to read digits."""
 
 import importlib.util
+import json
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from benchmarks import scratch
+from benchmarks.__main__ import RESULTS
 
 from convatlas.arithmetic.scratch import lenet5
 from convatlas.arithmetic.scratch.loss import cross_entropy, cross_entropy_backward
@@ -118,6 +122,19 @@ def test_all_digits_are_read_with_95_percent_and_without_torch() -> None:
     share, mark, _ = run.stdout.splitlines()[-1].partition("%")
     assert mark
     assert float(share) >= 95
+
+
+def test_what_was_measured_is_95_percent_or_more_in_three_minutes_or_less() -> None:
+    """`python -m benchmarks scratch`, with the settings that the module has today."""
+    measured = json.loads((RESULTS / "scratch.json").read_text(encoding="utf-8"))
+    settings = {**asdict(lenet5.Settings()), "seed": list(scratch.SEEDS)}
+    assert measured["settings"] == settings
+    assert [run["seed"] for run in measured["runs"]] == list(scratch.SEEDS)
+    assert min(run["accuracy"] for run in measured["runs"]) >= 0.95
+    assert max(run["training_seconds"] for run in measured["runs"]) <= 180
+    (line,) = scratch.lines(measured)
+    readme = (RESULTS.parent.parent / "README.md").read_text(encoding="utf-8")
+    assert f"| {line} | `python -m benchmarks scratch` |" in readme
 
 
 def test_the_digits_are_4000_and_1000_others() -> None:

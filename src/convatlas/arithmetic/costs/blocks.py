@@ -40,7 +40,7 @@ def inverted_or_bottleneck(
         counted="weights",
         dearer=side("bottleneck", (wide, reduced), (*taps, reduced, reduced), (reduced, wide)),
         cheaper=side("inverted residual", (narrow, middle), (*taps, middle), (middle, narrow)),
-        said=f"1.1M and 52k in {notes.MODELS}; these widths give both, so that the width of the ends differs as well",
+        said=f"1.1M and 52k in {notes.MODELS}: 1024-256-1024 and 64-384-64, whose ends differ in width as well",
     )
 
 
@@ -129,10 +129,11 @@ def dense_head_or_average(
 
 def alexnet_connections() -> Comparison:
     """Where AlexNet's connections are: its five convolutions use each weight at many places, the dense layers once."""
+    both = sum(layer.macs for layer in alexnet_layers())
     return _alexnet(
         "alexnet-connections",
         "connections",
-        f"~600 million in {notes.OVERVIEW}; both together are 724,406,816 without biases",
+        f"~600 million in {notes.OVERVIEW}; both together are {both:,} without biases",
     )
 
 
@@ -147,10 +148,18 @@ def crops_or_one_pass(picture: int = 16, window: int = 14) -> Comparison:
     """OverFeat's convolutional sliding window: the whole picture once, for every crop by itself.
 
     The notes' small network: a 5x5 convolution to 16 maps, 2x2 pooling, dense layers of 400, 400 and 4 units as
-    convolutions. The pooling makes the windows stand 2 pixels apart. picture, window: sides in pixels, 14 or more for
-    the window.
+    convolutions. The pooling makes the windows stand 2 pixels apart.
+
+    picture, window: sides in pixels, 6 or more. The window is even: of an odd one the pooling would leave a row unread,
+    and the pass would find places for the window that is a pixel smaller.
+
+    Raises UsageError for other sides, and for a window larger than the picture.
     """
-    if whole("window", window, 6) > whole("picture", picture, 6):
+    if whole("window", window, 6) % 2:
+        raise UsageError(
+            f"window must be even, as 2x2 pooling halves what the 5x5 convolution leaves of it, not {window}"
+        )
+    if window > whole("picture", picture, 6):
         raise UsageError(f"window {window} must not be larger than picture {picture}")
     before, after = _sliding(window, window), _sliding(picture, window)
     crops = pooling_size(picture - window + 1, kernel=1, stride=2) ** 2

@@ -83,7 +83,7 @@ def mobilenet_layer(in_channels: int = 512, out_channels: int = 512, size: int =
 
 def width_multiplier(width: float = 0.75, channels: int = 512, size: int = 14, kernel: int = 3) -> Comparison:
     """MobileNet's first multiplier: all channels times `width`, above 0 and at most 1, cost nearly width² as much."""
-    thin = _scaled("width", width, channels)
+    thin = _scaled("width", width, whole("channels", channels, 1))
     return Comparison(
         name="width-multiplier",
         title=f"Width multiplier {width:g}: {thin} channels instead of {channels}",
@@ -98,7 +98,7 @@ def resolution_multiplier(
     resolution: float = 0.714, channels: int = 384, size: int = 14, kernel: int = 3
 ) -> Comparison:
     """MobileNet's second multiplier: sides times `resolution`, above 0 and at most 1, cost resolution² as much."""
-    small = _scaled("resolution", resolution, size)
+    small = _scaled("resolution", resolution, whole("size", size, 1))
     return Comparison(
         name="resolution-multiplier",
         title=f"Resolution multiplier {resolution:g}: {small} x {small} places instead of {size} x {size}",
@@ -176,12 +176,12 @@ def unshared_or_shared(size: int = 32, in_channels: int = 3, out_channels: int =
 
 
 def _separable(name: str, channels: int, size: int, kernel: int) -> Side:
-    places = _area(size, "size")
-    return side(name, (*_area(kernel), channels, *places), (channels, channels, *places))
+    maps, places = whole("channels", channels, 1), _area(size, "size")
+    return side(name, (*_area(kernel), maps, *places), (maps, maps, *places))
 
 
 def _scaled(field: str, factor: float, count: int) -> int:
-    if isinstance(factor, bool) or not 0 < factor <= 1:
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor <= 1:
         raise UsageError(f"{field} must be above 0 and at most 1, not {factor!r}")
     return max(round(factor * count), 1)
 
@@ -192,4 +192,5 @@ def _area(side_length: int, field: str = "kernel") -> tuple[int, int]:
 
 def _square(channels: int) -> tuple[int, ...]:
     """C·C, or nothing for one channel, so that formulas stay as the notes print them."""
-    return (whole("channels", channels, 1),) * 2 if channels != 1 else ()
+    count = whole("channels", channels, 1)
+    return (count, count) if count > 1 else ()

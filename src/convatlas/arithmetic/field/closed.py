@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from convatlas.errors import UsageError
+from convatlas.arithmetic.axes import PerAxis, axes_of, per_axis
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +19,8 @@ class AxisField:
     """The field along one axis of the picture: the unit at place u sees start + u * jump and size - 1 pixels more.
 
     size: from the first to the last pixel that counts; what lies between may have gaps, as with dilation.
-    jump: pixels between the fields of neighbouring units, the product of the strides; None where the layer has no
-    places along this axis, as after global pooling.
+    jump: pixels between the fields of neighbouring units, the product of the strides (Araujo's effective stride); None
+    where the layer has no places along this axis, as after global pooling.
     start: the first pixel that the unit at place 0 sees.
     whole: each unit also depends on the whole picture, or the fields cover it; with a gate (squeeze-excitation) or
     attention beside a local path, size, jump and start are the local path's.
@@ -77,43 +77,35 @@ class ReceptiveField:
         return f"{local}; sees the whole picture" if self.whole else local
 
 
+_LEAST = {"kernel": 1, "stride": 1, "padding": 0, "dilation": 1}
+
+
 @dataclass(frozen=True, kw_only=True)
-class Window:
+class WindowLayer:
     """A layer that slides a window: a convolution or a pooling. Whole numbers, or one for each axis of the picture.
 
     padding: before the first pixel; what stands behind the last does not move the field.
     Raises UsageError naming the field for a kernel, stride or dilation below 1 or a padding below 0.
     """
 
-    kernel: int | tuple[int, ...]
-    stride: int | tuple[int, ...] = 1
-    padding: int | tuple[int, ...] = 0
-    dilation: int | tuple[int, ...] = 1
+    kernel: PerAxis
+    stride: PerAxis = 1
+    padding: PerAxis = 0
+    dilation: PerAxis = 1
 
     def __post_init__(self) -> None:
-        for name, least in (("kernel", 1), ("stride", 1), ("padding", 0), ("dilation", 1)):
-            value = getattr(self, name)
-            for one in value if isinstance(value, tuple) and value else (value,):
-                if isinstance(one, bool) or not isinstance(one, int) or one < least:
-                    raise UsageError(f"{name}: expected whole numbers of at least {least}, got {value!r}")
+        for name, least in _LEAST.items():
+            axes_of(name, getattr(self, name), least)
 
-    def along(self, axis: int) -> tuple[int, int, int, int]:
-        """(kernel, stride, padding, dilation) of one axis; raises UsageError for an axis that a tuple lacks."""
+    def along(self, axes: int) -> list[tuple[int, int, int, int]]:
+        """(kernel, stride, padding, dilation) of each of so many axes; UsageError where they are given for others."""
         kernel, stride, padding, dilation = (
-            self._of_axis(name, axis) for name in ("kernel", "stride", "padding", "dilation")
+            per_axis(name, getattr(self, name), axes, least) for name, least in _LEAST.items()
         )
-        return kernel, stride, padding, dilation
-
-    def _of_axis(self, name: str, axis: int) -> int:
-        value: int | tuple[int, ...] = getattr(self, name)
-        if isinstance(value, int):
-            return value
-        if axis >= len(value):
-            raise UsageError(f"{name}: expected a number for each axis of the picture, got {value!r}")
-        return value[axis]
+        return list(zip(kernel, stride, padding, dilation, strict=True))
 
 
-def field_of_chain(layers: Sequence[Window], *, axes: int = 2) -> ReceptiveField:
+def field_of_chain(layers: Sequence[WindowLayer], *, axes: int = 2) -> ReceptiveField:
     """The field of the last of these layers, first layer first; of no layer at all, one pixel.
 
     With kernels k, strides s, paddings p, dilations d, and j_l the product of the strides before layer l:
@@ -122,17 +114,17 @@ def field_of_chain(layers: Sequence[Window], *, axes: int = 2) -> ReceptiveField
 
     Araujo et al., the closed forms of r_0, S_0 and -P_0; a dilated kernel spans (k - 1) d + 1.
     """
-    return ReceptiveField(axes=tuple(_chain_along([layer.along(axis) for layer in layers]) for axis in range(axes)))
+    along = [layer.along(axes) for layer in layers]
+    return ReceptiveField(axes=tuple(_chain_along([each[axis] for each in along]) for axis in range(axes)))
 
 
-def _chain_along(layers: list[tuple[int, int, int, int]]) -> AxisField:
-    strides = [stride for _, stride, _, _ in layers]
-    jumps = [math.prod(strides[:index]) for index in range(len(layers))]
-    return AxisField(
-        size=Fraction(1 + sum((layer[0] - 1) * layer[3] * jump for layer, jump in zip(layers, jumps, strict=True))),
-        jump=Fraction(math.prod(strides)),
-        start=Fraction(-sum(layer[2] * jump for layer, jump in zip(layers, jumps, strict=True))),
-    )
+def _chain_along(layers: Sequence[tuple[int, int, int, int]]) -> AxisField:
+    size, jump, start = 1, 1, 0
+    for kernel, stride, padding, dilation in layers:
+        size += (kernel - 1) * dilation * jump
+        start -= padding * jump
+        jump *= stride
+    return AxisField(size=Fraction(size), jump=Fraction(jump), start=Fraction(start))
 
 
 def number(value: Fraction | None) -> str:

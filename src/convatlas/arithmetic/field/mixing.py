@@ -20,18 +20,8 @@ Rule = Callable[[Op, Of], Places | None]
 
 
 # Elementwise too, though ATen does not mark them so.
-_ELEMENTWISE = frozenset(
-    (
-        "hardswish",
-        "prelu",
-        "_prelu_kernel",
-        "rrelu_with_noise",
-        "log_sigmoid_forward",
-        "floor_divide",
-        "complex",
-        "polar",
-    )
-)
+_ELEMENTWISE = {"hardswish", "_prelu_kernel", "rrelu_with_noise", "log_sigmoid_forward", "floor_divide"}
+_ELEMENTWISE |= {"complex", "polar"}
 
 
 @functools.cache
@@ -148,15 +138,6 @@ def _less(x: Places, dim: int) -> Places:
     return replace(x, dims=tuple(kept))
 
 
-def _linear(op: Op, of: Of) -> Places | None:
-    """A dense layer over the last dimension."""
-    x = of(op.args[0])
-    if x is None:
-        return None
-    x = spread(x, [len(x.dims) - 1])
-    return x.with_dim(len(x.dims) - 1, (x.still(op.outputs[0].shape[-1]),))
-
-
 def _attention(op: Op, of: Of) -> Places | None:
     """Queries, keys and values (…, tokens, features): each query sees all keys and values."""
     query, key, value = (of(each) for each in op.args[:3])
@@ -171,15 +152,6 @@ def _attention(op: Op, of: Of) -> Places | None:
     return union(parts)
 
 
-def _encoder_layer(op: Op, of: Of) -> Places | None:
-    """A whole Transformer layer in one call, as torch runs it in evaluation."""
-    x = of(op.args[0])
-    if x is None:
-        return None
-    last = len(x.dims) - 1
-    return united(spread(x, [last]), spread(x, [last - 1, last]))
-
-
 def _dims(value: object, rank: int) -> list[int]:
     """The dimensions that an argument names; None, an empty list or none at all means every one."""
     if isinstance(value, bool) or value is None or value in ([], ()):
@@ -187,21 +159,19 @@ def _dims(value: object, rank: int) -> list[int]:
     return [dim % rank for dim in cast("Sequence[int]", value if isinstance(value, list | tuple) else [value])]
 
 
+# Operations that torch makes of others, such as linear and layer_norm, arrive as those.
 MIXING: Mapping[str, Rule] = {
     "cat": _cat,
     "stack": _stack,
     **dict.fromkeys(["mean", "sum", "amax", "amin", "max", "min", "var", "std", "var_mean", "std_mean"], _reduction),
     **dict.fromkeys(["prod", "logsumexp", "linalg_vector_norm", "argmax", "argmin", "any", "all"], _reduction),
-    **dict.fromkeys(
-        ["_softmax", "_log_softmax", "_safe_softmax", "softmax", "log_softmax", "cumsum", "cumprod"], _along
-    ),
+    **dict.fromkeys(["_softmax", "_log_softmax", "_safe_softmax", "cumsum", "cumprod"], _along),
     "glu": _glu,
-    **dict.fromkeys(["native_layer_norm", "layer_norm", "_fused_rms_norm", "rms_norm"], _layer_norm),
-    **dict.fromkeys(["native_group_norm", "group_norm"], _group_norm),
-    **dict.fromkeys(["native_batch_norm", "_native_batch_norm_legit", "cudnn_batch_norm", "batch_norm"], _batch_norm),
-    **dict.fromkeys(["_native_batch_norm_legit_no_training", "_batch_norm_no_update"], _batch_norm),
+    "native_layer_norm": _layer_norm,
+    "native_group_norm": _group_norm,
+    **dict.fromkeys(
+        ["native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training"], _batch_norm
+    ),
     **dict.fromkeys(["mm", "bmm", "addmm", "baddbmm", "mv", "addmv"], _product),
-    "linear": _linear,
-    **dict.fromkeys(["scaled_dot_product_attention", "_native_multi_head_attention"], _attention),
-    "_transformer_encoder_layer_fwd": _encoder_layer,
+    "scaled_dot_product_attention": _attention,
 }

@@ -253,6 +253,8 @@ def _without(places: Places, index: int, position: int, axis: int) -> Places:
 
 def as_field(places: Places) -> ReceptiveField:
     """The map as a receptive field: places that lie along several dimensions of the tensor have no one jump."""
+    if not places.picture:
+        return ReceptiveField(unknown="the input has no places, as a picture has")
     return ReceptiveField(axes=tuple(_axis_field(places, axis) for axis in range(len(places.picture))))
 
 

@@ -17,8 +17,9 @@ from convatlas.arithmetic.field.closed import ReceptiveField
 from convatlas.arithmetic.field.feature_maps import FeatureMaps, check_layer, feature_names
 from convatlas.arithmetic.field.mixing import MIXING, elementwise, is_elementwise
 from convatlas.arithmetic.field.places import Places, as_field, of_picture
-from convatlas.arithmetic.field.views import REARRANGED, VIEWS
+from convatlas.arithmetic.field.views import REARRANGED
 from convatlas.arithmetic.field.windows import WINDOWS
+from convatlas.arithmetic.tracing.operations import VIEWS
 from convatlas.arithmetic.tracing.trace import Op, TensorRef, Trace, TraceError, trace
 from convatlas.errors import ConvatlasError, UsageError
 
@@ -27,7 +28,7 @@ _OF_SHAPE_ALONE = frozenset(
     f"{kind}_like" for kind in ("empty", "zeros", "ones", "full", "rand", "randn", "randint")
 ) | {"new_empty", "new_zeros", "new_ones", "new_full", "new_empty_strided", "zero_", "fill_", "sym_size"}
 
-State = Places | str  # a string says why it is not known
+Seen = Places | str  # a string says why it is not known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,10 +107,11 @@ def receptive_fields(
 ) -> Mapping[int, ReceptiveField]:
     """The field of every tensor of a trace that depends on the picture: `TensorRef.id` -> field.
 
-    picture: which of the trace's inputs it is. axes: which of its dimensions are places; by default all behind images
-    and channels, 2 and 3 of (N, C, H, W). A tensor that is written in place counts as it is at the end.
+    picture: which of the trace's inputs it is. axes: which of its dimensions are places; by default those along which
+    the first convolution slides, 2 and 3 of (N, C, H, W), 1 and 2 of one picture (C, H, W) without a batch; where none
+    is reached, all behind images and channels. A tensor that is written in place counts as it is at the end.
     """
-    walk = _Walk(traced.inputs[picture], axes)
+    walk = _walk(traced, picture, axes)
     for op in traced.ops:
         walk.follow(op)
     return {key: _field(state) for key, state in walk.known.items()}
@@ -123,7 +125,7 @@ def fields_of_calls(
     None for a call that gives no tensor, or one that does not depend on the picture. picture, axes: see
     `receptive_fields`.
     """
-    walk = _Walk(traced.inputs[picture], axes)
+    walk = _walk(traced, picture, axes)
     ending: dict[int, list[int]] = {}
     for index, call in enumerate(traced.calls):
         ending.setdefault(call.end, []).append(index)
@@ -138,16 +140,33 @@ def fields_of_calls(
     return tuple(fields)
 
 
-def _field(state: State) -> ReceptiveField:
+def _field(state: Seen) -> ReceptiveField:
     return ReceptiveField(unknown=state) if isinstance(state, str) else as_field(state)
+
+
+def _walk(traced: Trace, picture: int, axes: Sequence[int] | None) -> "_Walk":
+    """At the beginning of a trace, with the picture alone known."""
+    ref = traced.inputs[picture]
+    return _Walk(ref, _slid_along(traced, ref) if axes is None else axes)
+
+
+def _slid_along(traced: Trace, picture: TensorRef) -> Sequence[int]:
+    """The dimensions of the picture along which the first convolution slides, wherever they were moved before it."""
+    walk = _Walk(picture, range(len(picture.shape)))  # as if each dimension were a place
+    for op in traced.ops:
+        x = walk.known.get(op.inputs[0].id) if op.kind == "convolution" else None
+        if isinstance(x, Places):
+            atoms = [atom for dim in x.dims[2:] for atom in dim]
+            return [axis for axis in range(len(picture.shape)) if any(atom.jumps[axis] for atom in atoms)]
+        walk.follow(op)
+    return range(2, len(picture.shape))
 
 
 class _Walk:
     """What is known of the tensors so far: `known` has those that depend on the picture."""
 
-    def __init__(self, picture: TensorRef, axes: Sequence[int] | None) -> None:
-        axes = range(2, len(picture.shape)) if axes is None else axes
-        self.known: dict[int, State] = {picture.id: of_picture(picture.shape, axes)}
+    def __init__(self, picture: TensorRef, axes: Sequence[int]) -> None:
+        self.known: dict[int, Seen] = {picture.id: of_picture(picture.shape, axes)}
         self._views: dict[int, set[int]] = {}  # tensors that may share memory, by each one's id
 
     def follow(self, op: Op) -> None:
@@ -163,11 +182,11 @@ class _Walk:
             self.known[output.id] = state
         written = [output.id for output in op.outputs if any(output.id == ref.id for ref in op.inputs)]
         for key in written:
-            if self.known[key] != before[key]:
+            if isinstance(self.known[key], str) or self.known[key] != before[key]:
                 for other in self._views.get(key, {key}) - {key}:
                     self.known[other] = "written through a view of it"
 
-    def _states(self, op: Op) -> Sequence[State]:
+    def _states(self, op: Op) -> Sequence[Seen]:
         reasons = [state for ref in op.inputs if isinstance(state := self.known.get(ref.id), str)]
         if reasons:
             return reasons[:1] * len(op.outputs)

@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import cast
 
 from convatlas.arithmetic.field.places import Atom, Places, regrouped, single
-from convatlas.arithmetic.tracing.trace import Op
+from convatlas.arithmetic.tracing.trace import Op, TensorRef
 
 Rule = Callable[[Op, Places], Places | list[Places]]
 
@@ -155,6 +155,26 @@ def _chosen(op: Op, x: Places) -> Places:
     return x.with_dim(dim, (x.still(op.outputs[0].shape[dim]),))
 
 
+def _indexed(op: Op, x: Places) -> Places:
+    """x[:, [2, 1, 0]]: a list along one dimension without places, such as channels; other lists pick elements."""
+    lists = [(dim, each) for dim, each in enumerate(cast("Sequence[object]", op.args[1])) if each is not None]
+    (dim, chosen), *more = lists
+    if more or len(cast("TensorRef", chosen).shape) != 1 or not all(atom.still for atom in x.dims[dim]):
+        return _picked(op, x)
+    return x.with_dim(dim, (x.still(op.outputs[0].shape[dim]),))
+
+
+def _repeated(op: Op, x: Places) -> Places:
+    """Copies side by side along dimensions without places, such as a grey picture's for three channels."""
+    shape = op.outputs[0].shape
+    x = replace(x, dims=((x.still(1),),) * (len(shape) - len(x.dims)) + x.dims)
+    for dim, times in enumerate(cast("Sequence[int]", op.args[1])):
+        if times != 1 and not all(atom.still for atom in x.dims[dim]):
+            raise NotImplementedError
+        x = x if times == 1 else x.with_dim(dim, (x.still(shape[dim]),))
+    return x
+
+
 def _picked(op: Op, x: Places) -> Places:
     """Any choice of elements: where no step moves the field, as behind global pooling, all have the same one."""
     if any(not atom.still and atom.count > 1 for dim in x.dims for atom in dim):
@@ -162,29 +182,23 @@ def _picked(op: Op, x: Places) -> Places:
     return replace(x, dims=tuple((x.still(count),) for count in op.outputs[0].shape))
 
 
-SAME = (
-    *("clone", "_to_copy", "contiguous", "detach", "alias", "lift_fresh", "lift_fresh_copy", "native_dropout"),
-    *("dropout", "feature_dropout", "channel_shuffle", "native_channel_shuffle", "bernoulli"),
-)
-VIEWS: Mapping[str, Rule] = {  # results that may share memory with their argument
-    "alias": _same,
-    "detach": _same,
-    **dict.fromkeys(["view", "_unsafe_view", "reshape", "_reshape_alias", "unsqueeze", "squeeze"], _view),
+REARRANGED: Mapping[str, Rule] = {
+    **dict.fromkeys(["clone", "_to_copy", "detach", "alias", "lift_fresh", "lift_fresh_copy"], _same),
+    **dict.fromkeys(["bernoulli", "channel_shuffle"], _same),
+    **dict.fromkeys(["view", "_unsafe_view", "_reshape_alias", "unsqueeze", "squeeze"], _view),
     "expand": _expand,
     "permute": _permute,
     **dict.fromkeys(["transpose", "t"], _transpose),
     "select": _select,
     "slice": _slice,
-    **dict.fromkeys(["split", "split_with_sizes"], _split),
+    **dict.fromkeys(["split", "split_with_sizes", "unsafe_split", "unsafe_split_with_sizes"], _split),
     "unbind": _unbind,
     "unfold": _unfold,
-}
-REARRANGED: Mapping[str, Rule] = {
-    **dict.fromkeys(SAME, _same),
-    **VIEWS,
     "flip": _flip,
     "roll": _roll,
     **dict.fromkeys(["pixel_shuffle", "pixel_unshuffle"], _pixel_shuffle),
     "index_select": _chosen,
-    **dict.fromkeys(["as_strided", "gather", "index", "repeat", "repeat_interleave", "take"], _picked),
+    "index": _indexed,
+    "repeat": _repeated,
+    **dict.fromkeys(["as_strided", "gather", "repeat_interleave", "take"], _picked),
 }

@@ -1,20 +1,21 @@
 """How often each pixel is visited: by the windows of a layer, by the paths through a chain, by the fields of a network.
 
-Pixels at the border are visited less, and with a stride larger than the kernel some not at all. Along each axis the
-count is a closed form; a picture's map is the product of its axes, since a window is a rectangle. No torch.
+Pixels at the border are visited less, and with a stride larger than the kernel some not at all. A picture's map is the
+product of its axes, since a window is a rectangle. No torch.
 """
 
-import math
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convatlas.arithmetic.field.closed import AxisField, ReceptiveField, Window
+from convatlas.arithmetic.field.closed import AxisField, ReceptiveField, WindowLayer
 from convatlas.arithmetic.sizes import convolution_size, pooling_size
 from convatlas.errors import UsageError
 
 Counts = NDArray[np.int64]
+Number = TypeVar("Number", np.int64, np.float64)
 
 
 def visits_along(
@@ -22,44 +23,46 @@ def visits_along(
 ) -> Counts:
     """How many windows of one layer lie on each of `pixels` along one axis: (pixels,) counts.
 
-    The window at place u lies on pixel x when x = stride u - padding + dilation k for a k of 0 .. kernel - 1. So u is
-    between (x + padding - dilation (kernel - 1)) / stride and (x + padding) / stride, within the places that there are,
-    and stride u = x + padding modulo the dilation. With g the greatest common divisor of stride and dilation, that is
-    every dilation / g-th u when g divides x + padding, and none else.
     Raises UsageError naming the field for impossible numbers, or a window that is larger than the padded picture.
     """
     if ceil_mode:
         places = pooling_size(pixels, kernel=kernel, stride=stride, padding=padding, dilation=dilation, ceil_mode=True)
     else:
         places = convolution_size(pixels, kernel=kernel, stride=stride, padding=padding, dilation=dilation)
-    x = np.arange(pixels, dtype=np.int64) + padding
-    low = np.maximum(-((dilation * (kernel - 1) - x) // stride), 0)  # rounded up
-    high = np.minimum(x // stride, places - 1)
-    common = math.gcd(stride, dilation)
-    period = dilation // common
-    first = (x // common) * pow(stride // common, -1, period) % period  # the u modulo `period`; 0 for a period of 1
-    counts = (high - first) // period - (low - 1 - first) // period
-    return np.where((x % common == 0) & (high >= low), counts, 0)
+    return _visited(pixels, np.ones(places, dtype=np.int64), kernel, stride, padding, dilation)
 
 
-def window_visits(size: tuple[int, int], window: Window, *, ceil_mode: bool = False) -> Counts:
+def _visited(
+    pixels: int, windows: NDArray[Number], kernel: int, stride: int, padding: int, dilation: int
+) -> NDArray[Number]:
+    """How often each pixel is visited where each window counts so often: tap k of window u lies on s u - p + d k."""
+    counts = np.zeros(pixels, dtype=windows.dtype)
+    for tap in range(kernel):
+        x = stride * np.arange(len(windows)) - padding + dilation * tap  # each pixel at most once
+        inside = (x >= 0) & (x < pixels)
+        counts[x[inside]] += windows[inside]
+    return counts
+
+
+def window_visits(size: tuple[int, int], window: WindowLayer, *, ceil_mode: bool = False) -> Counts:
     """How many windows of one layer lie on each pixel of a picture of `size` (height, width): (height, width) counts.
 
     It is the gradient of a sum pooling's total with respect to its input.
     """
     down, across = (
         visits_along(pixels, kernel=kernel, stride=stride, padding=padding, dilation=dilation, ceil_mode=ceil_mode)
-        for pixels, (kernel, stride, padding, dilation) in zip(size, (window.along(0), window.along(1)), strict=True)
+        for pixels, (kernel, stride, padding, dilation) in zip(size, window.along(2), strict=True)
     )
     return np.outer(down, across)
 
 
-def path_visits(size: tuple[int, int], layers: Sequence[Window]) -> NDArray[np.float64]:
+def path_visits(size: tuple[int, int], layers: Sequence[WindowLayer]) -> NDArray[np.float64]:
     """How many paths lead from each pixel to the units of the last of these layers, first layer first: (height, width).
 
     It is the gradient of the total of sum poolings one after the other, for one layer `window_visits`; exact to 2^53.
     """
-    down, across = (_paths_along(pixels, [layer.along(axis) for layer in layers]) for axis, pixels in enumerate(size))
+    along = [layer.along(2) for layer in layers]
+    down, across = (_paths_along(pixels, [each[axis] for each in along]) for axis, pixels in enumerate(size))
     return np.outer(down, across)
 
 
@@ -68,13 +71,8 @@ def _paths_along(pixels: int, layers: Sequence[tuple[int, int, int, int]]) -> ND
     for kernel, stride, padding, dilation in layers:
         sizes.append(convolution_size(sizes[-1], kernel=kernel, stride=stride, padding=padding, dilation=dilation))
     counts = np.ones(sizes[-1])
-    for before, (kernel, stride, padding, dilation) in zip(reversed(sizes[:-1]), reversed(layers), strict=True):
-        earlier = np.zeros(before)
-        for tap in range(kernel):  # each place is visited by the windows at `places`, from each tap one
-            x = np.arange(len(counts)) * stride - padding + dilation * tap
-            inside = (x >= 0) & (x < before)
-            earlier[x[inside]] += counts[inside]
-        counts = earlier
+    for before, layer in zip(reversed(sizes[:-1]), reversed(layers), strict=True):
+        counts = _visited(before, counts, *layer)
     return counts
 
 

@@ -132,15 +132,8 @@ def _rank(op: Op) -> int:
 
 WINDOWS: Mapping[str, Rule] = {
     "convolution": convolution,
-    **dict.fromkeys(
-        ["avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices"], pooling
-    ),
-    **dict.fromkeys(["max_pool1d", "max_pool2d", "max_pool3d"], pooling),
-    **{
-        name: adaptive_pooling
-        for rank in (1, 2, 3)
-        for name in (f"_adaptive_avg_pool{rank}d", f"adaptive_avg_pool{rank}d", f"adaptive_max_pool{rank}d")
-    },
+    **dict.fromkeys(["avg_pool2d", "avg_pool3d", "max_pool2d_with_indices", "max_pool3d_with_indices"], pooling),
+    **{f"{kind}_pool{rank}d": adaptive_pooling for kind in ("_adaptive_avg", "adaptive_max") for rank in (2, 3)},
     "constant_pad_nd": padding,
     **{f"{kind}_pad{rank}d": padding for kind in ("reflection", "replication") for rank in (1, 2, 3)},
     **{
@@ -148,6 +141,8 @@ WINDOWS: Mapping[str, Rule] = {
         for rank in (1, 2, 3)
         for name in (f"upsample_nearest{rank}d", f"_upsample_nearest_exact{rank}d")
     },
-    **dict.fromkeys(["upsample_linear1d", "upsample_bilinear2d", "upsample_bicubic2d"], interpolation),
+    **dict.fromkeys(
+        ["upsample_linear1d", "upsample_bilinear2d", "upsample_bicubic2d", "upsample_trilinear3d"], interpolation
+    ),
     **dict.fromkeys(["_upsample_bilinear2d_aa", "_upsample_bicubic2d_aa"], interpolation),
 }

@@ -1,7 +1,5 @@
-"""What the functions of this room may be given: arrays of real numbers, and a whole number or one for each axis."""
+"""What the functions of this room may be given: arrays of real numbers. For whole numbers there is `axes`."""
 
-import operator
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +8,6 @@ from numpy.typing import ArrayLike, NDArray
 from convatlas.errors import UsageError
 
 Array = NDArray[np.floating[Any]]
-PerAxis = int | Sequence[int]
 
 
 def floats(field: str, values: ArrayLike, *, axes: int | None = None, at_least: int = 0) -> Array:
@@ -38,23 +35,3 @@ def shaped(field: str, values: ArrayLike, shape: tuple[int, ...]) -> Array:
     if array.shape != shape:
         raise UsageError(f"{field} must have the shape {shape}, not {array.shape}")
     return array
-
-
-def whole(field: str, value: object, *, least: int) -> int:
-    """A whole number of at least `least`; raises UsageError that names the field."""
-    try:
-        number = operator.index(value)  # type: ignore[arg-type]  # what is no whole number is refused below
-    except TypeError:
-        number = least - 1
-    if isinstance(value, bool) or number < least:
-        raise UsageError(f"{field} must be a whole number of at least {least}, not {value!r}")
-    return number
-
-
-def per_axis(field: str, value: PerAxis, axes: int, *, least: int) -> tuple[int, ...]:
-    """One whole number for all axes, or one for each: always a tuple of `axes`. Raises UsageError naming the field."""
-    if not isinstance(value, Sequence | np.ndarray):
-        return (whole(field, value, least=least),) * axes
-    if len(value) != axes:
-        raise UsageError(f"{field} must be one whole number or {axes} of them, one for each axis, not {value!r}")
-    return tuple(whole(field, one, least=least) for one in value)

@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from convatlas.arithmetic.axes import per_axis, whole
 from convatlas.arithmetic.scratch.activations import relu
-from convatlas.arithmetic.scratch.checks import Array, floats, per_axis, whole
+from convatlas.arithmetic.scratch.checks import Array, floats
 from convatlas.arithmetic.scratch.im2col import convolve_im2col
 from convatlas.errors import UsageError
 

@@ -34,7 +34,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convatlas.arithmetic.scratch.checks import Array, PerAxis, floats, per_axis, shaped, whole
+from convatlas.arithmetic.axes import PerAxis, per_axis, whole
+from convatlas.arithmetic.scratch.checks import Array, floats, shaped
 from convatlas.arithmetic.scratch.convolution import convolve, flip, operands
 from convatlas.arithmetic.scratch.window import window
 from convatlas.errors import UsageError

@@ -20,7 +20,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convatlas.arithmetic.scratch.checks import Array, PerAxis, shaped
+from convatlas.arithmetic.axes import PerAxis
+from convatlas.arithmetic.scratch.checks import Array, shaped
 from convatlas.arithmetic.scratch.convolution import operands
 from convatlas.arithmetic.scratch.window import Window
 

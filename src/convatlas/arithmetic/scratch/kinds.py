@@ -9,6 +9,9 @@ What a layer from C to K channels with k x k taps has in weights, where kind and
     depthwise separable   k k C + C K             depthwise, then 1x1: space and channels one after the other
     spatially separable   (k + k) for k k         a column, then a row: only where the kernel is their product
     dilated               k k C K                 the taps lie apart: it sees further for the same weights
+
+Backwards each is `im2col.convolve_backward` again: with the same groups or dilation for the grouped and the dilated
+one, and below for those whose weights have another shape. Of two layers in a row the second comes first.
 """
 
 from typing import NamedTuple
@@ -16,9 +19,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convatlas.arithmetic.scratch.checks import Array, PerAxis, floats, shaped
+from convatlas.arithmetic.axes import PerAxis
+from convatlas.arithmetic.scratch.checks import Array, floats, shaped
 from convatlas.arithmetic.scratch.convolution import convolve
 from convatlas.arithmetic.scratch.gradients import spread
+from convatlas.arithmetic.scratch.im2col import ConvolutionGradients, convolve_backward
 from convatlas.errors import UsageError
 
 
@@ -32,6 +37,13 @@ def pointwise(x: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None) ->
         raise UsageError(f"weight: it mixes {weight.shape[1]} channels, but x has {x.shape[1]}")
     y: Array = np.einsum("kc,nc...->nk...", weight, x)
     return y if bias is None else y + shaped("bias", bias, (len(weight),)).reshape(-1, *(1 for _ in x.shape[2:]))
+
+
+def pointwise_backward(grad: ArrayLike, x: ArrayLike, weight: ArrayLike) -> ConvolutionGradients:
+    """dL/dy (N, K, *size), and what the forward pass was given -> dL/dx, dL/dweight (K, C), dL/dbias (K,)."""
+    x, weight = floats("x", x, at_least=3), floats("weight", weight, axes=2)
+    d_x, d_weight, d_bias = convolve_backward(grad, x, weight.reshape(*weight.shape, *(1 for _ in x.shape[2:])))
+    return ConvolutionGradients(d_x, d_weight.reshape(weight.shape), d_bias)
 
 
 def grouped(
@@ -73,6 +85,29 @@ def depthwise(
     return convolve(x, filters, bias, stride=stride, padding=padding, dilation=dilation, groups=channels)
 
 
+def depthwise_backward(
+    grad: ArrayLike,
+    x: ArrayLike,
+    weight: ArrayLike,
+    *,
+    stride: PerAxis = 1,
+    padding: PerAxis = 0,
+    dilation: PerAxis = 1,
+) -> ConvolutionGradients:
+    """dL/dy (N, C * M, *out), and what the forward pass was given -> dL/dx, dL/dweight (C, M, *kernel), dL/dbias.
+
+    A channel of x receives from its own M maps alone, and a filter learns from its own channel alone.
+    """
+    x = floats("x", x, at_least=3)
+    weight = floats("weight", weight, axes=x.ndim)
+    filters = weight.reshape(-1, 1, *weight.shape[2:])
+    groups = x.shape[1]
+    d_x, d_weight, d_bias = convolve_backward(
+        grad, x, filters, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )
+    return ConvolutionGradients(d_x, d_weight.reshape(weight.shape), d_bias)
+
+
 def depthwise_separable(
     x: ArrayLike,
     depth: ArrayLike,
@@ -91,6 +126,32 @@ def depthwise_separable(
     return pointwise(depthwise(x, depth, stride=stride, padding=padding, dilation=dilation), point, bias)
 
 
+class SeparableGradients(NamedTuple):
+    """Of the loss with respect to input (N, C, *size), `depth` (C, M, *kernel), `point` (K, C * M), biases (K,)."""
+
+    x: Array
+    depth: Array
+    point: Array
+    bias: Array
+
+
+def depthwise_separable_backward(
+    grad: ArrayLike,
+    x: ArrayLike,
+    depth: ArrayLike,
+    point: ArrayLike,
+    *,
+    stride: PerAxis = 1,
+    padding: PerAxis = 0,
+    dilation: PerAxis = 1,
+) -> SeparableGradients:
+    """dL/dy (N, K, *out), and what the forward pass was given -> dL/dx, dL/ddepth, dL/dpoint, dL/dbias."""
+    between = depthwise(x, depth, stride=stride, padding=padding, dilation=dilation)
+    second = pointwise_backward(grad, between, point)
+    first = depthwise_backward(second.x, x, depth, stride=stride, padding=padding, dilation=dilation)
+    return SeparableGradients(first.x, first.weight, second.weight, second.bias)
+
+
 def spatially_separable(
     x: ArrayLike,
     column: ArrayLike,
@@ -103,15 +164,47 @@ def spatially_separable(
 
     Equal to filtering with the kernel column[:, None] * row: kh + kw products for each place in place of kh * kw.
     """
-    x = floats("x", x, axes=4)
-    down, along = floats("column", column, axes=1), floats("row", row, axes=1)
-    channels = x.shape[1]
-    columns, rows = (
-        np.tile(down.reshape(-1, 1), (channels, 1, 1, 1)),
-        np.tile(along.reshape(1, -1), (channels, 1, 1, 1)),
-    )
+    x, columns, rows = _tiled(x, column, row)
     between = depthwise(x, columns, stride=(stride[0], 1), padding=(padding[0], 0))
     return depthwise(between, rows, stride=(1, stride[1]), padding=(0, padding[1]))
+
+
+class SpatialGradients(NamedTuple):
+    """Of the loss with respect to input (N, C, H, W), `column` (kh,) and `row` (kw,)."""
+
+    x: Array
+    column: Array
+    row: Array
+
+
+def spatially_separable_backward(
+    grad: ArrayLike,
+    x: ArrayLike,
+    column: ArrayLike,
+    row: ArrayLike,
+    *,
+    stride: tuple[int, int] = (1, 1),
+    padding: tuple[int, int] = (0, 0),
+) -> SpatialGradients:
+    """dL/dy (N, C, H', W'), and what the forward pass was given -> dL/dx, dL/dcolumn, dL/drow.
+
+    All channels share column and row, so their gradients are sums over the channels.
+    """
+    x, columns, rows = _tiled(x, column, row)
+    down, along = (
+        {"stride": (stride[0], 1), "padding": (padding[0], 0)},
+        {"stride": (1, stride[1]), "padding": (0, padding[1])},
+    )
+    second = depthwise_backward(grad, depthwise(x, columns, **down), rows, **along)
+    first = depthwise_backward(second.x, x, columns, **down)
+    return SpatialGradients(first.x, first.weight.sum(axis=(0, 1, 3)), second.weight.sum(axis=(0, 1, 2)))
+
+
+def _tiled(x: ArrayLike, column: ArrayLike, row: ArrayLike) -> tuple[Array, Array, Array]:
+    """x (N, C, H, W), and a depthwise filter for each channel: (C, 1, kh, 1) and (C, 1, 1, kw), all alike."""
+    x = floats("x", x, axes=4)
+    down, along = floats("column", column, axes=1), floats("row", row, axes=1)
+    return x, np.tile(down.reshape(-1, 1), (x.shape[1], 1, 1, 1)), np.tile(along, (x.shape[1], 1, 1, 1))
 
 
 class Factors(NamedTuple):

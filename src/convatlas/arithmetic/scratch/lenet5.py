@@ -21,8 +21,9 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from convatlas.arithmetic.axes import whole
 from convatlas.arithmetic.scratch.activations import relu, relu_derivative
-from convatlas.arithmetic.scratch.checks import Array, whole
+from convatlas.arithmetic.scratch.checks import Array
 from convatlas.arithmetic.scratch.dense import dense, dense_backward
 from convatlas.arithmetic.scratch.im2col import convolve_backward, convolve_im2col
 from convatlas.arithmetic.scratch.loss import cross_entropy, cross_entropy_backward

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convatlas.arithmetic.scratch.checks import Array, PerAxis, floats, shaped
+from convatlas.arithmetic.axes import PerAxis
+from convatlas.arithmetic.scratch.checks import Array, floats, shaped
 from convatlas.arithmetic.scratch.im2col import col2im, im2col
 from convatlas.arithmetic.scratch.window import Window, window
 from convatlas.errors import UsageError

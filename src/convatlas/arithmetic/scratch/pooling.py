@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convatlas.arithmetic.scratch.checks import Array, PerAxis, floats, per_axis, shaped
+from convatlas.arithmetic.axes import PerAxis, per_axis
+from convatlas.arithmetic.scratch.checks import Array, floats, shaped
 from convatlas.arithmetic.scratch.window import Window, window
 from convatlas.errors import UsageError
 

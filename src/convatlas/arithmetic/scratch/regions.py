@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from convatlas.arithmetic.scratch.checks import Array, floats, shaped, whole
+from convatlas.arithmetic.axes import whole
+from convatlas.arithmetic.scratch.checks import Array, floats, shaped
 from convatlas.errors import UsageError
 
 EMPTY = -1  # the place of a bin that has no pixel

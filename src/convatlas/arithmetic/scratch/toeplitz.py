@@ -17,7 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convatlas.arithmetic.scratch.checks import Array, PerAxis, floats, per_axis, whole
+from convatlas.arithmetic.axes import PerAxis, per_axis, whole
+from convatlas.arithmetic.scratch.checks import Array, floats
 from convatlas.arithmetic.scratch.convolution import operands
 from convatlas.errors import UsageError
 

@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convatlas.arithmetic.scratch.checks import Array, PerAxis, floats, per_axis, shaped, whole
+from convatlas.arithmetic.axes import PerAxis, per_axis, whole
+from convatlas.arithmetic.scratch.checks import Array, floats, shaped
 from convatlas.arithmetic.scratch.convolution import convolve
 from convatlas.arithmetic.scratch.gradients import weight_gradient
 from convatlas.arithmetic.scratch.window import Window, window
@@ -39,12 +40,13 @@ def transpose_convolve(
     """(N, C, *size), filters (C, K / groups, *kernel), biases (K,) -> (N, K, *out).
 
     out = (size - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1 + output_padding. With a stride, convolutions
-    of several sizes end at one size; output_padding, below the stride, says which of them to come back to.
+    of several sizes end at one size; output_padding says which of them to come back to. It must be below the stride or
+    the dilation, as in torch.
     Raises UsageError, naming what does not fit.
     """
     x, weight = floats("x", x, at_least=3), floats("weight", weight, at_least=3)
     at, out = _geometry(x, weight, stride, padding, output_padding, dilation, groups)
-    filters = weight.shape[1] * groups
+    x, filters = _filled_up(x, at.out(out)), weight.shape[1] * groups
     stamps = [
         np.einsum("ncp,cka->nkpa", share.reshape(*share.shape[:2], -1), kernels.reshape(*kernels.shape[:2], -1))
         for share, kernels in zip(np.split(x, groups, axis=1), np.split(weight, groups), strict=True)
@@ -79,10 +81,25 @@ def transpose_convolve_backward(
     grad = shaped("grad", grad, (len(x), weight.shape[1] * groups, *out))
     # `weight` has the layout of a convolution from K to C channels: filters first.
     d_x = convolve(grad, weight, stride=at.stride, padding=at.padding, dilation=at.dilation, groups=groups)
+    d_x = d_x[(slice(None), slice(None), *map(slice, x.shape[2:]))]  # the rest is of zeros that nobody gave
     d_weight = weight_gradient(
-        x, grad, at.kernel, stride=at.stride, padding=at.padding, dilation=at.dilation, groups=groups
+        _filled_up(x, at.out(out)),
+        grad,
+        at.kernel,
+        stride=at.stride,
+        padding=at.padding,
+        dilation=at.dilation,
+        groups=groups,
     )
     return TransposedGradients(d_x, d_weight, grad.sum(axis=(0, *range(2, grad.ndim))))
+
+
+def _filled_up(x: Array, places: tuple[int, ...]) -> Array:
+    """(N, C, *size) -> (N, C, *places): zeros after the end, which stamp nothing.
+
+    Only an output_padding of a stride or more leaves room for windows that no number of x belongs to.
+    """
+    return np.pad(x, [(0, 0), (0, 0), *((0, more - n) for more, n in zip(places, x.shape[2:], strict=True))])
 
 
 def _geometry(
@@ -104,8 +121,10 @@ def _geometry(
         raise UsageError(f"groups: {groups} does not divide the {x.shape[1]} channels of x")
     at = window(weight.shape[2:], stride=stride, padding=padding, dilation=dilation)
     extra = per_axis("output_padding", output_padding, axes, least=0)
-    if any(e >= s for e, s in zip(extra, at.stride, strict=True)):
-        raise UsageError(f"output_padding: {output_padding!r} must be below the stride, {at.stride}")
+    if any(e >= max(s, d) for e, s, d in zip(extra, at.stride, at.dilation, strict=True)):
+        raise UsageError(
+            f"output_padding: {output_padding!r} must be below the stride, {at.stride}, or the dilation, {at.dilation}"
+        )
     out = _size(x.shape[2:], at, extra)
     if min(out) < 1:
         raise UsageError(f"padding: {padding!r} leaves no output: its size would be {out}")

@@ -8,7 +8,8 @@ of nails", which puts it in the first corner of its window: `gradients.spread`.
 import numpy as np
 from numpy.typing import ArrayLike
 
-from convatlas.arithmetic.scratch.checks import Array, PerAxis, floats, per_axis
+from convatlas.arithmetic.axes import PerAxis, per_axis
+from convatlas.arithmetic.scratch.checks import Array, floats
 from convatlas.arithmetic.scratch.pooling import average_pool
 from convatlas.errors import UsageError
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from convatlas.arithmetic.scratch.checks import Array, PerAxis, per_axis, shaped
+from convatlas.arithmetic.axes import PerAxis, per_axis
+from convatlas.arithmetic.scratch.checks import Array, shaped
 from convatlas.errors import UsageError
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from convatlas.arithmetic.field.closed import ReceptiveField
 from convatlas.arithmetic.field.theoretical import fields_of_calls, receptive_fields
 from convatlas.arithmetic.tables.ledger import Ledger, parts
-from convatlas.arithmetic.tracing.operations import REARRANGING, SEVERAL, VIEWS, settings
+from convatlas.arithmetic.tracing.operations import REARRANGING, SEVERAL, settings
 from convatlas.arithmetic.tracing.trace import Call, Op, State, TensorRef, Trace
 
 Shape = tuple[int, ...]
@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One call of a layer, or an operation between layers that costs, joins or changes the shape.
+    """One call of a layer, or an operation between layers that costs, joins, changes the shape or makes new memory.
 
     path: the module's dotted path, "" for the network itself. call: which of its calls, from 0.
     operation: the module's class, or the operation's name as ATen calls it, with kernel, stride and so on.
@@ -29,7 +29,8 @@ class Row:
     connections: as LeCun et al. 1998 count them, see `operations.connections`.
     macs: multiply-accumulates of convolutions and dense layers, as the cards state them. torch_macs: those of every
     matrix product, attention's too: half of what torch.utils.flop_counter counts.
-    activation_bytes: of its outputs, where they are new memory, not written in place or a view.
+    activation_bytes: new memory of all that its operations make from the input, as if nothing were freed: what training
+    holds, nearly. Views and what is written in place make none. Attention in one operation makes its output alone.
     field: what its units see of the picture. calls: the chain of module calls that it is within, for folding.
     """
 
@@ -119,10 +120,16 @@ def layer_table(traced: Trace) -> LayerTable:
         rows=rows,
         totals=_totals(traced.states, rows),
         how=traced.how,
-        notes=traced.notes,
+        notes=_notes(traced),
         _calls=traced.calls,
         _fields=fields,
     )
+
+
+def _notes(traced: Trace) -> tuple[str, ...]:
+    if len(traced.inputs) < 2:
+        return traced.notes
+    return (*traced.notes, f"the receptive fields are those in the first of its {len(traced.inputs)} inputs")
 
 
 class _Rows:
@@ -140,19 +147,21 @@ class _Rows:
     def all(self) -> tuple[Row, ...]:
         rows: list[Row] = []
         moved: list[Op] = []  # operations between layers that only rearrange, one after the other
+        filled = 0  # the new memory of these
         for part in parts(self._traced):
             if isinstance(part, Op) and part.kind in REARRANGING and not self._ledger.spends(part):
-                self._ledger.enter(part)
+                if moved and (moved[0].path, moved[0].call) != (part.path, part.call):
+                    rows += self._rearranged(moved, filled)
+                    moved, filled = [], 0
+                spent = self._ledger.enter(part)
                 if not self._ledger.is_constant(part.outputs):
-                    if moved and (moved[0].path, moved[0].call) != (part.path, part.call):
-                        rows += self._rearranged(moved)
-                        moved = []
                     moved.append(part)
+                    filled += spent.activation_bytes
                 continue
-            rows += self._rearranged(moved)
-            moved = []
+            rows += self._rearranged(moved, filled)
+            moved, filled = [], 0
             rows += self._between(part) if isinstance(part, Op) else [self._layer(part)]
-        rows += self._rearranged(moved)
+        rows += self._rearranged(moved, filled)
         rows += [
             Row(
                 path=name,
@@ -170,10 +179,8 @@ class _Rows:
     def _layer(self, index: int) -> Row:
         call = self._traced.calls[index]
         ops = self._traced.ops[call.begin : call.end]
-        spent = self._ledger.enter(*ops)
-        told = next((words for op in ops if (words := settings(op))), "")
-        macs = spent.macs if call.stated_macs is None else call.stated_macs
-        of_parts = spent.connections - spent.torch_macs + call.stated_macs if call.stated_macs is not None else None
+        spent = self._ledger.enter(index)
+        told = "" if call.children else next((words for op in ops if (words := settings(op))), "")
         return Row(
             path=call.path,
             call=call.call,
@@ -183,16 +190,16 @@ class _Rows:
             parameters=spent.parameters,
             trainable=spent.trainable,
             formula=spent.formula,
-            connections=spent.connections if of_parts is None else of_parts,
-            macs=macs,
+            connections=spent.connections,
+            macs=spent.macs,
             torch_macs=spent.torch_macs,
-            activation_bytes=_new_bytes(call, ops),
+            activation_bytes=spent.activation_bytes,
             field=self._of_calls[index],
             calls=self._chains[index],
         )
 
     def _between(self, op: Op) -> list[Row]:
-        """The row of an operation that a module with parts does itself; none where it neither costs nor joins."""
+        """The row of an operation that a module with parts does itself; none where a reader would not miss it."""
         made_from = [ref for ref in op.inputs if not self._ledger.is_constant((ref,))]
         spent = self._ledger.enter(op)
         outputs = op.outputs if op.kind in SEVERAL else op.outputs[:1]
@@ -200,7 +207,6 @@ class _Rows:
         joins = len({ref.id for ref in made_from}) > 1
         if not outputs or not (spent or changes or joins):
             return []
-        in_place = any(ref.id == outputs[0].id for ref in op.inputs)
         return [
             Row(
                 path=op.path,
@@ -214,18 +220,18 @@ class _Rows:
                 connections=spent.connections,
                 macs=spent.macs,
                 torch_macs=spent.torch_macs,
-                activation_bytes=0 if in_place else _bytes(outputs),
+                activation_bytes=spent.activation_bytes,
                 field=self._of_tensors.get(outputs[0].id),
                 calls=self._chain(op),
             )
         ]
 
-    def _rearranged(self, ops: Sequence[Op]) -> list[Row]:
-        """One row for all of these, where the shape is another one in the end."""
+    def _rearranged(self, ops: Sequence[Op], filled: int) -> list[Row]:
+        """One row for all of these, where they fill new memory or the shape is another one in the end."""
         if not ops:
             return []
         inputs, outputs = ops[0].inputs[:1], ops[-1].outputs
-        if inputs[0].shape == outputs[0].shape:
+        if not filled and inputs[0].shape == outputs[0].shape:
             return []
         return [
             Row(
@@ -234,7 +240,7 @@ class _Rows:
                 operation=", ".join(dict.fromkeys(_told(op.kind) for op in ops)),
                 inputs=_shapes(inputs),
                 outputs=_shapes(outputs),
-                activation_bytes=_bytes(outputs) if any(op.kind not in VIEWS for op in ops) else 0,
+                activation_bytes=filled,
                 field=self._of_tensors.get(outputs[0].id),
                 calls=self._chain(ops[0]),
             )
@@ -268,13 +274,6 @@ def _totals(states: Sequence[State], rows: Sequence[Row]) -> Totals:
         torch_macs=sum(row.torch_macs for row in rows),
         activation_bytes=sum(row.activation_bytes for row in rows),
     )
-
-
-def _new_bytes(call: Call, ops: Sequence[Op]) -> int:
-    given = {ref.id for ref in call.inputs}
-    if all(op.kind in VIEWS for op in ops):
-        return 0
-    return _bytes([ref for ref in call.outputs if ref.id not in given])
 
 
 def _bytes(refs: Sequence[TensorRef]) -> int:

@@ -9,24 +9,17 @@ from convatlas.arithmetic.tracing.trace import Op, TensorRef
 # Operations that give the numbers of their input, in another order or another shape; VIEWS in the same memory.
 VIEWS = frozenset(
     (
-        *(
-            "view",
-            "_reshape_alias",
-            "permute",
-            "transpose",
-            "t",
-            "unsqueeze",
-            "squeeze",
-            "expand",
-            "as_strided",
-            "unfold",
-        ),
-        *("slice", "select", "narrow", "split", "split_with_sizes", "chunk", "unbind", "alias", "detach"),
+        *("view", "_unsafe_view", "_reshape_alias", "permute", "transpose", "t", "unsqueeze", "squeeze", "expand"),
+        *("as_strided", "unfold", "diagonal", "slice", "select", "narrow", "split", "split_with_sizes", "chunk"),
+        *("unbind", "unsafe_split", "unsafe_split_with_sizes", "alias", "detach", "lift_fresh"),
+        *("real", "imag", "view_as_real", "view_as_complex", "_conj", "_neg_view"),
     )
 )
-REARRANGING = VIEWS | {"_unsafe_view", "reshape", "clone", "contiguous", "copy_", "_to_copy", "lift_fresh", "empty"}
+REARRANGING = VIEWS | {"clone", "copy_", "_to_copy", "empty"}
 REARRANGING |= {"roll", "flip", "index", "repeat"}
-SEVERAL = frozenset(["split", "split_with_sizes", "chunk", "unbind"])  # whose outputs are all meant
+SEVERAL = frozenset(  # whose outputs are all meant
+    ["split", "split_with_sizes", "unsafe_split", "unsafe_split_with_sizes", "chunk", "unbind"]
+)
 _ATTENTION = (
     "scaled_dot_product_attention",
     "_scaled_dot_product_efficient_attention",
@@ -42,7 +35,7 @@ class Products:
     """The multiply-accumulates of an operation, and which of its tensors they are of.
 
     factors: the two that are multiplied; of attention none, for there both are made from the input.
-    terms: the learned tensor's count as the factors of a product, (9, 64, 128).
+    bias: what is added to the products, where something is.
     """
 
     macs: int
@@ -97,7 +90,9 @@ def connections(op: Op, is_constant: Callable[[TensorRef], bool]) -> int:
         return found.macs + (made if found.bias is not None else 0) if layer else 0
     if op.kind in _WINDOWS:
         return made * math.prod(_window(op))
-    if op.kind == "mean" or op.kind.strip("_").startswith("adaptive_"):  # each input in one window
+    if op.kind.strip("_").startswith("adaptive_"):
+        return _in_adaptive_windows(op)
+    if op.kind == "mean":  # each input in one window
         return math.prod(op.inputs[0].shape)
     if "batch_norm" in op.kind:
         return 2 * made
@@ -146,6 +141,20 @@ def _window(op: Op) -> tuple[int, ...]:
     axes = int(op.kind[8])  # max_pool2d, avg_pool2d
     kernel = _numbers(op.args[1])
     return kernel * axes if len(kernel) == 1 else kernel
+
+
+def _in_adaptive_windows(op: Op) -> int:
+    """All values that the windows of an adaptive pooling read. Window i of m over n: from i·n // m up to ⌈(i+1)·n / m⌉.
+
+    They overlap where n is not a multiple of m.
+    """
+    axes = int(op.kind[-2])  # adaptive_max_pool2d
+    sizes, made = op.inputs[0].shape, op.outputs[0].shape
+    read = (
+        sum(-(-(i + 1) * n // m) - i * n // m for i in range(m))
+        for n, m in zip(sizes[-axes:], made[-axes:], strict=True)
+    )
+    return math.prod(sizes[:-axes]) * math.prod(read)
 
 
 def settings(op: Op) -> str:

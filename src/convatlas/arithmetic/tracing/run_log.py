@@ -39,7 +39,9 @@ class RunLog:
         self.calls: list[Call] = []
         self.inputs: tuple[TensorRef, ...] = ()
         self.outputs: tuple[TensorRef, ...] = ()
-        self._states = tuple(self._state(name, tensor) for name, tensor in _named_states(network))
+        self.notes: list[str] = []
+        self.autocast: set[str] = set()  # devices whose autocast was on, and had no effect
+        self._states = tuple(self._named_states(network))
 
     # --- Tensors
 
@@ -60,10 +62,17 @@ class RunLog:
         """Those of all tensors in a value."""
         return tuple(map(self.ref, tensors_in(value)))
 
-    def _state(self, name: str, tensor: Tensor) -> State:
-        if isinstance(tensor, nn.Parameter):
-            return State(ref=self.ref(tensor), name=name, kind="parameter", trainable=tensor.requires_grad)
-        return State(ref=self.ref(tensor), name=name, kind="buffer", trainable=False)
+    def _named_states(self, network: nn.Module) -> Iterator[State]:
+        parameters, buffers = dict(network.named_parameters()), dict(network.named_buffers())
+        for name, tensor in (*parameters.items(), *buffers.items()):
+            if not nn.parameter.is_lazy(tensor):
+                learned = name in parameters  # by name: those of TorchScript are not of the class nn.Parameter
+                yield State(
+                    ref=self.ref(tensor),
+                    name=name,
+                    kind="parameter" if learned else "buffer",
+                    trainable=learned and tensor.requires_grad,
+                )
 
     # --- Modules
 
@@ -125,8 +134,7 @@ class RunLog:
             self.calls[begun.index],
             outputs=self.refs(outputs),
             end=len(self.ops),
-            stated_macs=_stated(module, "multiply_accumulates", outputs),
-            stated_connections=_stated(module, "connections", outputs),
+            stated_macs=_stated_macs(module, outputs),
         )
 
     # --- Operations
@@ -156,6 +164,7 @@ class RunLog:
         """All that happened until now."""
         for begun in self._under_way:
             self.calls[begun.index] = dataclasses.replace(self.calls[begun.index], end=len(self.ops))
+        notes = [f"autocast for {each} was not applied: types are those without it" for each in sorted(self.autocast)]
         return Trace(
             inputs=self.inputs,
             outputs=self.outputs,
@@ -165,6 +174,7 @@ class RunLog:
             states=self._states,
             how=self.how,
             network=type(self._network).__name__,
+            notes=(*self.notes, *notes),
         )
 
     def error(self, error: Exception) -> TraceError:
@@ -180,12 +190,6 @@ class RunLog:
         )
 
 
-def _named_states(network: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    for name, tensor in (*network.named_parameters(), *network.named_buffers()):
-        if not nn.parameter.is_lazy(tensor):
-            yield name, tensor
-
-
-def _stated(module: nn.Module, method: str, outputs: object) -> int | None:
-    stated = getattr(module, method, None)
+def _stated_macs(module: nn.Module, outputs: object) -> int | None:
+    stated = getattr(module, "multiply_accumulates", None)
     return int(stated(outputs)) if callable(stated) and isinstance(outputs, Tensor) else None

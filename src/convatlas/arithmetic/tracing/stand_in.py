@@ -12,27 +12,31 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from convatlas.arithmetic.tracing.closures import rebind
+
 Convert = Callable[[Tensor], Tensor]
 
 _PLAIN = (Tensor, nn.Parameter, nn.Buffer)
 
 
-def stand_in(network: nn.Module, convert: Convert) -> nn.Module:
+def stand_in(network: nn.Module, convert: Convert) -> tuple[nn.Module, tuple[str, ...]]:
     """A copy of the network in evaluation mode, each of its tensors converted, without the hooks of its user.
 
-    The hooks that torch's own tools registered (weight norm, pruning) stay: they make the weights.
+    The hooks that torch's own tools registered (weight norm, pruning) stay: they make the weights. Gives the paths of
+    the modules, too, whose forward hooks were left out.
     """
     memo: dict[int, Any] = {}
     for tensor in _tensors(network):
-        if type(tensor) in _PLAIN and not nn.parameter.is_lazy(tensor):
+        if nn.parameter.is_lazy(tensor):  # made on the device at hand, on which it will get its shape
+            kind: Any = type(tensor)
+            memo[id(tensor)] = kind(requires_grad=tensor.requires_grad, dtype=tensor.dtype)
+        elif type(tensor) in _PLAIN:
             converted = convert(tensor.detach())
             if isinstance(tensor, nn.Parameter):
                 converted = nn.Parameter(converted, requires_grad=tensor.requires_grad)
             memo[id(tensor)] = converted
     copied = _copied(network, memo).eval()
-    for module in copied.modules():
-        _drop_hooks(module)
-    return copied
+    return copied, tuple(path for path, module in copied.named_modules() if _drop_hooks(module))
 
 
 def _tensors(network: nn.Module) -> Iterator[Tensor]:
@@ -57,14 +61,18 @@ def _within(value: object) -> Iterator[Tensor]:
 
 def _copied(network: nn.Module, memo: dict[int, Any]) -> nn.Module:
     """A deep copy. What cannot be copied (a lock, an open file) is the network's own in the copy, too."""
+    made = dict(memo)
     try:
-        return copy.deepcopy(network, dict(memo))
+        copied = copy.deepcopy(network, made)
     except Exception:  # whatever an attribute of a stranger's class may raise
+        made = memo
         for module in network.modules():
             for name, value in vars(module).items():
                 if name not in ("_parameters", "_buffers", "_modules") and not _can_be_copied(value, memo):
-                    memo[id(value)] = value
-        return copy.deepcopy(network, memo)
+                    made[id(value)] = value
+        copied = copy.deepcopy(network, made)
+    rebind(copied, made)
+    return copied
 
 
 def _can_be_copied(value: object, memo: dict[int, Any]) -> bool:
@@ -75,12 +83,16 @@ def _can_be_copied(value: object, memo: dict[int, Any]) -> bool:
     return True
 
 
-def _drop_hooks(module: nn.Module) -> None:
+def _drop_hooks(module: nn.Module) -> bool:
+    """Whether there were forward hooks to leave out. Those on the gradient would not be called anyway."""
+    dropped = False
     for hooks in (module._forward_hooks, module._forward_pre_hooks):
         for key in [key for key, hook in hooks.items() if not _is_torchs(hook)]:
             del hooks[key]
+            dropped = True
     module._backward_hooks.clear()
     module._backward_pre_hooks.clear()
+    return dropped
 
 
 def _is_torchs(hook: object) -> bool:

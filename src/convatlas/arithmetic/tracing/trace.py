@@ -51,8 +51,7 @@ class Call:
     path: its dotted path. kind: its class. call: which of its calls, from 0. depth: how many calls it is within.
     begin, end: the operations trace.ops[begin:end] are its own and its children's.
     children: how many module calls it made itself.
-    stated_macs, stated_connections: what the module's own `multiply_accumulates(output)` and `connections(output)` say,
-    where it has them.
+    stated_macs: what the module's own `multiply_accumulates(output)` says, where it has it.
     """
 
     path: str
@@ -65,7 +64,6 @@ class Call:
     end: int
     children: int
     stated_macs: int | None = None
-    stated_connections: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +121,14 @@ def trace(network: nn.Module, *inputs: object) -> Trace:
     tensors on the meta device do (`torch.empty(1, 3, 224, 224, device="meta")`); their numbers are used where the
     network has to run for real, where they have any.
 
-    A copy is run; the network itself stays as it is. Hooks that torch's own tools registered (weight norm, pruning) are
-    called, other hooks are not: they could change what they have recorded. Raises TraceError, with what was done until
-    then, for a network that fails on these inputs; a ConvatlasError that the network raises itself is its cause.
+    A copy is run, and functions that the network keeps and that enclose its modules run those of the copy; the network
+    itself stays as it is. Where a function reaches it all the same, as a global variable, its tensors are put back.
+    Hooks that torch's own tools registered (weight norm, pruning) are called, other forward hooks are not: they could
+    change what they have recorded. Lazy layers take their sizes from the inputs, in the copy. The notes tell where any
+    of this happened. In several threads, one trace is made after the other.
+
+    Raises TraceError, with what was done until then, for a network that fails on these inputs; a ConvatlasError that
+    the network raises itself is its cause.
     """
     from convatlas.arithmetic.tracing.recording import record  # noqa: PLC0415 - these dataclasses are its words
 
