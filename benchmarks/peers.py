@@ -30,7 +30,7 @@ class Pair:
 
     changes: of our config: what is compared is `create_model(model, **changes)`. options: of their constructor.
     alike, make_alike: further changes of our config, and of either network once it is built, without which the outputs
-    differ; what is counted is without them. why: what they are for, "" where the networks are the same as they are.
+    differ; what is counted is without them. why: what they are for, or why the counts differ; "" where nothing does.
     """
 
     model: str
@@ -190,11 +190,10 @@ PYTORCHCV = (
     ),
     *(
         Pair(model=f"se_{kind}", library="pytorchcv", name=f"se{kind}", make_alike=pool_with_a_margin, why=_MARGIN)
-        for kind in ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
-    ),
-    *(
-        Pair(model=f"se_{kind}", library="pytorchcv", name=f"se{kind}", make_alike=pool_with_a_margin, why=_MARGIN)
-        for kind in ("resnext50_32x4d", "resnext101_32x4d")
+        for kind in (
+            *("resnet18", "resnet34", "resnet50", "resnet101", "resnet152"),
+            *("resnext50_32x4d", "resnext101_32x4d"),
+        )
     ),
     *(
         Pair(
@@ -309,9 +308,9 @@ def put_weights(pair: Pair, ours: nn.Module, theirs: nn.Module) -> None:
 
 
 def copy_in_order(source: nn.Module, target: nn.Module) -> nn.Module:
-    """`target` in float64 and use, with the tensors of `source` in the order in which both list them.
+    """`target` in float64 and evaluation mode, with the tensors of `source` in the order in which both list them.
 
-    Raises WeightsError where they have other shapes.
+    Raises WeightsError where their numbers or shapes differ.
     """
     places, values = target.state_dict(), source.state_dict()
     if [value.shape for value in places.values()] != [value.shape for value in values.values()]:

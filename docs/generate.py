@@ -162,9 +162,9 @@ def parity_page() -> str:
             f"of the largest output. In all, {parity.lines(result)[0].removesuffix(':')}.\n",
             *rows,
             "\n## Without a peer\n",
-            "None of the three has a constructor for these networks as they are. The tests named count them by hand "
-            "from their papers, and compare them with a peer's network that is built or changed to be the same, or "
-            "with a twin in plain functions.\n",
+            "None of the three has a constructor for these networks as they are, or they are too large to be compared "
+            "whole. The tests named count them by hand from their papers or their authors' code, and compare them with "
+            "a peer's network that is built or changed to be the same, or with a twin in plain functions.\n",
             *alone,
             f"\nOn torch {result['machine']['torch']}, {versions}: `python -m benchmarks parity`.\n",
         ]

@@ -1,11 +1,12 @@
 """Small data that several rooms' tests share, made on the spot or read from the embedded digits."""
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import settings
 from PIL import Image
 
@@ -16,6 +17,15 @@ from convatlas.engine.published import published_bundle
 # No test is timed: the first example may import scikit-learn on a busy machine.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture(autouse=True)
+def torch_s_settings_of_the_process() -> Iterator[None]:
+    """As before, whatever a test trains: two workers with two threads each would wait for each other."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture(scope="session")

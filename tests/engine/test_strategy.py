@@ -35,7 +35,7 @@ from convatlas.tasks.make import make_task
 from convatlas.weights import default_weights, imagenet_classes, weight_set
 from convatlas.weights.cache import cached_path
 from convatlas.weights.load import load_backbone
-from tests.models.members import ALWAYS, SIDES, designs, settled
+from tests.models.members import ALWAYS, SHORTER, SIDES, designs, settled
 
 pytestmark = pytest.mark.row("F-03")
 
@@ -275,7 +275,7 @@ def test_however_short_the_run_every_part_begins(epochs):
 )
 def test_a_classifier_whose_output_is_the_answer_is_alone_in_what_has_to_be_run(model):
     with torch.device("meta"):
-        network = create_model(model)
+        network = create_model(model, **SHORTER.get(model, {}))
     alone = classifier_alone(Recipe(trainable="classifier"), network, card(model).input)
     if model.startswith(("nin", "overfeat", "squeezenet")):  # an average, or the best place, comes after it
         assert alone is None
@@ -289,8 +289,8 @@ def test_a_new_classifier_learns_from_the_first_step_on(name):
     """Zeros would let no gradient through a ReLU that follows."""
     torch.manual_seed(0)
     picture = (3, SIDES[MODELS[name]], SIDES[MODELS[name]])
-    source = settled(name, num_classes=5, in_channels=3)
-    network = settled(name, num_classes=2, in_channels=3)
+    source = settled(name, num_classes=5, in_channels=3, **SHORTER.get(name, {}))
+    network = settled(name, num_classes=2, in_channels=3, **SHORTER.get(name, {}))
     zero_new_classifiers(network, load_backbone(network, source.state_dict()), picture)
     functional.cross_entropy(network(torch.randn(2, *picture)), torch.tensor([0, 1])).backward()
     (classifier,) = classifiers(network)

@@ -1,9 +1,12 @@
 """The networks that tests of every network run on, in which size, and made quicker how."""
 
+import copy
+import functools
 from dataclasses import replace
 
 import pytest
 import torch
+from benchmarks.peers import PYTORCHCV
 from torch import Tensor, nn
 
 from convatlas.catalog import card, list_models
@@ -174,14 +177,26 @@ def marked(*values: object) -> object:
     return pytest.param(*values, marks=pytest.mark.every_variant)
 
 
+def pytorchcv_pairs(start: str, *, always: set[str]) -> pytest.MarkDecorator:
+    """The networks whose names start so, each beside pytorchcv's; all but those (its names) for `make test-all`."""
+    pairs = [pair for pair in PYTORCHCV if pair.model.startswith(start)]
+    assert always <= {pair.name for pair in pairs}
+    cases = [
+        pytest.param(pair, id=str(pair), marks=() if pair.name in always else pytest.mark.every_variant)
+        for pair in pairs
+    ]
+    return pytest.mark.parametrize("pair", cases)
+
+
 def with_auxiliary(*always: str) -> pytest.MarkDecorator:
     """Every design with auxiliary classifiers; all but those named for `make test-all` alone: seconds each."""
+    assert set(always) <= set(WITH_AUXILIARY)
     cases = [(name, each) if name in always else marked(name, each) for name, each in WITH_AUXILIARY.items()]
     return pytest.mark.parametrize(("name", "changes"), cases)
 
 
 def variants(*, besides: set[str] = frozenset()) -> pytest.MarkDecorator:
-    """Every network `besides` those named; all but the smallest of each family with the mark every_variant."""
+    """Every network `besides` those named; all but those of ALWAYS with the mark every_variant."""
     names = [name for name in NAMES if name not in besides]
     return pytest.mark.parametrize("name", [name if name in ALWAYS else marked(name) for name in names])
 
@@ -198,16 +213,23 @@ def images(name: str, count: int = 2, *, channels: int | None = None, side: int 
 
 
 def settled(name: str, *, side: int | None = None, **changes: object) -> nn.Module:
-    """The network after a look at some pictures, ready to answer.
+    """The network after a look at some pictures, ready to answer; built once for tests in a row (conftest.py).
 
     Where BatchNorm's averages are still 0 and 1, a residual network doubles the variance in each block: 600 overflow.
     Weights that start at zero, as ViT's classifier, are drawn: nothing would pass them, no mistake and no gradient.
     """
-    network = create_model(name, **{**LIGHTER.get(name, {}), **changes}).eval()
-    for parameter in network.parameters():
-        if parameter.dim() > 1 and not parameter.any():
-            nn.init.normal_(parameter, std=0.02)
-    settle(network, images(name, count=16, channels=changes.get("in_channels"), side=side))
+    return copy.deepcopy(_settled(name, side, tuple(changes.items())))
+
+
+@functools.lru_cache(maxsize=1)
+def _settled(name: str, side: int | None, changes: tuple[tuple[str, object], ...]) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = create_model(name, **{**LIGHTER.get(name, {}), **dict(changes)}).eval()
+        for parameter in network.parameters():
+            if parameter.dim() > 1 and not parameter.any():
+                nn.init.normal_(parameter, std=0.02)
+        settle(network, images(name, count=16, channels=dict(changes).get("in_channels"), side=side))
     return network
 
 

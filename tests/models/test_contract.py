@@ -21,6 +21,7 @@ from tests.models.members import (
     FIXED_CLASSES,
     FIXED_SIZE,
     NAMES,
+    SHORTER,
     SIDES,
     SMALLEST,
     VIT,
@@ -33,8 +34,8 @@ from tests.models.members import (
     with_auxiliary,
 )
 
-# What each design calls itself, and the side below which a layer of it is left without a pixel; where it rounds up
-# when it halves, five times, the side of which one is left.
+# What each design calls itself (with SE blocks, its parent's name), and the side below which a layer of it is left
+# without a pixel; where it rounds up when it halves, the side of which one is left.
 SMALLEST_PICTURES = {
     "alexnet": ("AlexNet", 63),
     "alexnet_paper": ("AlexNet", 67),
@@ -54,6 +55,10 @@ SMALLEST_PICTURES = {
     "resnext50_32x4d": ("ResNeXt", 32),
     "se_resnet18": ("SE-ResNet", 32),
     "senet154": ("SENet-154", 32),
+    "se_bn_inception": ("BN-Inception", 7),
+    "se_inception_resnet_v2": ("Inception-ResNet", 75),
+    "se_mobilenet_v1": ("MobileNetV1", 32),
+    "se_shufflenet_v1": ("ShuffleNetV1", 32),
     "nasnet_mobile": ("NASNet", 32),
     "nasnet_cifar": ("NASNet", 4),
     "mobilenet_v1": ("MobileNetV1", 32),
@@ -114,24 +119,28 @@ def test_features_have_the_channels_and_strides_that_they_state(name):
         assert feature.shape[2] > x.shape[2] / (2 * info.stride) - 3
 
 
+@variants()
+def test_any_number_of_input_channels(name):
+    with torch.device("meta"):
+        assert create_model(name, in_channels=5, **SHORTER.get(name, {}))(images(name, channels=5)).shape == (
+            2,
+            card(name).num_classes,
+        )
+
+
+@variants(besides=FIXED_CLASSES)
+@pytest.mark.parametrize("classes", [1, 3])
+def test_any_class_count(name, classes):
+    with torch.device("meta"):
+        assert create_model(name, num_classes=classes, **SHORTER.get(name, {}))(images(name)).shape == (2, classes)
+
+
 @variants(besides=VIT)  # its head reads a token that is no part of the map
 def test_the_head_turns_the_last_features_into_the_answer(name):
     network = settled(name)
     x = images(name)
     with torch.no_grad():
         assert torch.equal(network.head(network.features(x)[-1]), network(x))
-
-
-@variants()
-def test_any_number_of_input_channels(name):
-    network = settled(name, in_channels=5)
-    assert network(images(name, channels=5)).shape == (2, card(name).num_classes)
-
-
-@variants(besides=FIXED_CLASSES)
-@pytest.mark.parametrize("classes", [1, 3])
-def test_any_class_count(name, classes):
-    assert settled(name, num_classes=classes)(images(name)).shape == (2, classes)
 
 
 def margins(network: nn.Module, x: Tensor) -> Tensor:
@@ -288,6 +297,12 @@ def test_another_size_than_the_one_it_works_on_is_refused(name):
     for size in ((height - 1, width), (height, width + 1)):
         with pytest.raises(UsageError, match=f"{height}x{width} images only, got {size[0]}x{size[1]}"):
             on_meta(name)(torch.zeros(1, channels, *size))
+
+
+def test_each_design_tells_its_smallest_picture():
+    """Here, or where its own test says why it is that one."""
+    told_there = {"cnn_f", "nin_cifar10", "overfeat_fast", "squeezenet1_0", "densenet121"}
+    assert {MODELS[name] for name in (*SMALLEST_PICTURES, *FIXED_SIZE, *told_there)} == set(SIDES)
 
 
 @pytest.mark.parametrize(("name", "called", "smallest"), [(name, *each) for name, each in SMALLEST_PICTURES.items()])

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
-from benchmarks.peers import PYTORCHCV, largest_difference, scramble
+from benchmarks.peers import largest_difference, scramble
 from torch import Tensor, nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -19,6 +19,7 @@ from convatlas.models.classify.densenet import CONFIGS, DenseLayer, DenseNetConf
 from convatlas.weights.load import load_weights
 from tests.models.equality import assert_equal
 from tests.models.learning import mistakes_after, sixty_four
+from tests.models.members import pytorchcv_pairs
 
 pytestmark = pytest.mark.row("B-15")
 
@@ -177,17 +178,7 @@ def test_the_names_in_the_published_files_are_understood():
         assert name.endswith("num_batches_tracked") or torch.equal(value, other.state_dict()[name]), name
 
 
-QUICK = {"densenet_bc100_k12_cifar-pytorchcv-densenet100_k12_bc_cifar10"}
-
-
-@pytest.mark.parametrize(
-    "pair",
-    [
-        pytest.param(pair, id=str(pair), marks=() if str(pair) in QUICK else pytest.mark.every_variant)
-        for pair in PYTORCHCV
-        if pair.model.startswith("densenet")
-    ],
-)
+@pytorchcv_pairs("densenet", always={"densenet100_k12_bc_cifar10"})
 def test_equals_pytorchcv_with_the_same_random_weights(pair):
     """The BC forms: its plain ones compress, which the paper's do not."""
     assert largest_difference(pair) <= 1e-10

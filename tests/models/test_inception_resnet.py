@@ -7,7 +7,7 @@ import pytest
 import pytorchcv.models.inceptionresnetv1
 import timm
 import torch
-from benchmarks.peers import scramble
+from benchmarks.peers import copy_in_order, scramble
 from torch import nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -164,10 +164,7 @@ def test_v1_answers_as_pytorchcv_s_with_the_same_weights():
     theirs.features.final_pool = nn.AdaptiveAvgPool2d(1)
     theirs.output = nn.Linear(1792, 1000)
     theirs = scramble(theirs)
-    ours = create_model("inception_resnet_v1").double().eval()
-    values = list(theirs.state_dict().values())
-    assert [value.shape for value in values] == [value.shape for value in ours.state_dict().values()]
-    ours.load_state_dict(dict(zip(ours.state_dict(), values, strict=True)))
+    ours = copy_in_order(theirs, create_model("inception_resnet_v1"))
     x = torch.randn(1, 3, 75, 84, dtype=torch.float64)
     with torch.no_grad():
         assert_equal(ours(x), theirs(x))

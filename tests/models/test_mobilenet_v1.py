@@ -3,7 +3,7 @@
 import pytest
 import timm
 import torch
-from benchmarks.peers import PYTORCHCV, largest_difference, scramble
+from benchmarks.peers import largest_difference, scramble
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
 from convatlas.data.picture_set import PictureSet
@@ -13,6 +13,7 @@ from convatlas.models.classify.mobilenet_v1 import DepthwiseSeparable, Stage
 from convatlas.weights.load import load_weights
 from tests.models.equality import assert_equal_outputs
 from tests.models.learning import mistakes_after, sixty_four
+from tests.models.members import pytorchcv_pairs
 
 pytestmark = pytest.mark.row("B-18")
 
@@ -73,17 +74,7 @@ def test_answers_as_timm_does_with_the_same_weights(name, width):
     assert_equal_outputs(ours, theirs, (75, 50))
 
 
-QUICK = {"mobilenet_v1-pytorchcv-mobilenet_wd4"}
-
-
-@pytest.mark.parametrize(
-    "pair",
-    [
-        pytest.param(pair, id=str(pair), marks=() if str(pair) in QUICK else pytest.mark.every_variant)
-        for pair in PYTORCHCV
-        if pair.model.startswith("mobilenet_v1")
-    ],
-)
+@pytorchcv_pairs("mobilenet_v1", always={"mobilenet_wd4"})
 def test_equals_pytorchcv_with_the_same_random_weights(pair):
     """With the authors' ReLU6 in the place of the paper's ReLU."""
     assert largest_difference(pair) <= 1e-10

@@ -16,10 +16,9 @@ from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
 from convatlas.models.classify.resnet import ResidualBlock, ZeroPadShortcut
 from tests.models.learning import mistakes_after, sixty_four
+from tests.models.members import pytorchcv_pairs
 
 pytestmark = pytest.mark.row("B-11")
-
-QUICK = {"resnet50_paper", "resnet20_cifar"}  # of pytorchcv's: the others with `make test-all`
 
 
 @pytest.fixture(autouse=True)
@@ -114,14 +113,7 @@ def test_equals_its_peer_with_the_same_random_weights(name, peer):
         torch.testing.assert_close(ours(x), theirs(x), rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize(
-    "pair",
-    [
-        pytest.param(pair, id=str(pair), marks=() if pair.model in QUICK else pytest.mark.every_variant)
-        for pair in peers.PYTORCHCV
-        if pair.model.startswith("resnet")
-    ],
-)
+@pytorchcv_pairs("resnet", always={"resnet50", "resnet20_cifar10"})
 def test_equals_pytorchcv_with_the_same_random_weights(pair):
     """Its pools are 7 x 7, so pictures have their own size; its CIFAR networks have projections."""
     assert peers.largest_difference(pair) <= 1e-10

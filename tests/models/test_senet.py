@@ -4,7 +4,7 @@ import pytest
 import timm
 import torch
 import torch.nn.functional as F
-from benchmarks.peers import PYTORCHCV, copy_in_order, largest_difference, pool_with_a_margin, scramble
+from benchmarks.peers import copy_in_order, largest_difference, pool_with_a_margin, scramble
 from torch import nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -16,6 +16,7 @@ from convatlas.models.classify.bn_inception import Reduction, Row
 from convatlas.models.classify.mobilenet_v1 import Stage
 from tests.models.equality import assert_equal, assert_equal_outputs
 from tests.models.learning import mistakes_after, sixty_four
+from tests.models.members import pytorchcv_pairs
 
 pytestmark = pytest.mark.row("B-13")
 
@@ -129,17 +130,7 @@ def test_the_reduction_ratios_of_table_10(reduction, millions):
 # --- Peers
 
 
-QUICK = {"se_resnet18-pytorchcv-seresnet18", "se_resnet50-pytorchcv-seresnet50"}
-
-
-@pytest.mark.parametrize(
-    "pair",
-    [
-        pytest.param(pair, id=str(pair), marks=() if str(pair) in QUICK else pytest.mark.every_variant)
-        for pair in PYTORCHCV
-        if pair.model.startswith("se_resne")
-    ],
-)
+@pytorchcv_pairs("se_resne", always={"seresnet18", "seresnet50"})
 def test_equals_pytorchcv_with_the_same_random_weights(pair):
     """Whose stem pools with a margin."""
     assert largest_difference(pair) <= 1e-10
@@ -156,7 +147,7 @@ def test_equals_pytorchcv_with_the_same_random_weights(pair):
     ],
 )
 def test_equals_timms_form_of_the_authors_networks(name):
-    """Also on odd sides, where the pooling of the stem, which rounds up, and a padded one differ most."""
+    """Also on odd sides, where the pooling of the stem, which does not pad, and a padded one differ most."""
     theirs = scramble(timm.create_model(f"legacy_{name.replace('_', '', 1)}"))
     ours = create_model(name).double().eval()
     assert_equal_outputs(copy_in_order(theirs, ours), theirs, (75, 75))
@@ -219,9 +210,9 @@ def test_every_place_trains(name, placement):
 
 
 PARENTS = [
-    ("se_resnet18", "resnet18", {}),
-    ("se_resnet50", "resnet50_paper", {}),
-    ("se_resnext50_32x4d", "resnext50_32x4d", {}),
+    ("se_resnet18", "resnet18", {"depths": (1, 2, 1, 1)}),
+    ("se_resnet50", "resnet50_paper", {"depths": (1, 2, 1, 1)}),
+    ("se_resnext50_32x4d", "resnext50_32x4d", {"depths": (1, 2, 1, 1)}),
     ("se_bn_inception", "bn_inception", {}),
     ("se_inception_resnet_v2", "inception_resnet_v2", {"depths": (1, 1, 2)}),
     ("se_mobilenet_v1", "mobilenet_v1", {}),
@@ -322,8 +313,8 @@ def test_it_learns_64_digits_by_heart(digits: PictureSet, name: str):
         ("se_mobilenet_v1", {"width": 0.1}, r"SEMobileNetV1Config\.reduction must be at most 8, .*, not 16"),
         ("se_shufflenet_v1", {"reduction": 300}, r"SEShuffleNetV1Config\.reduction must be at most 216, "),
         ("se_inception_resnet_v2", {"form": "v1"}, r"SEInceptionResNetV2Config\.form must be \"public\", not 'v1'"),
-        ("se_resnet50", {"cardinality": 8}, r"SEResNetConfig\.cardinality .* must be 1 and 64, not 8 and 64"),
-        ("se_resnet18", {"bottleneck_width": 4}, r"cardinality and bottleneck_width .* 1 and 64, not 1 and 4"),
+        ("se_resnet50", {"cardinality": 8}, r"SEResNetConfig\.cardinality .* must be None, not 8 and None"),
+        ("se_resnet18", {"bottleneck_width": 4}, r"cardinality and bottleneck_width .* must be None, not None and 4"),
         ("se_inception_resnet_v2", {"reduction": 0}, r"SEInceptionResNetV2Config\.reduction must be a whole number"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from benchmarks.peers import PYTORCHCV, largest_difference
+from benchmarks.peers import largest_difference
 from torch import nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -11,6 +11,7 @@ from convatlas.errors import UsageError
 from convatlas.models import create_model, model_config
 from convatlas.models.classify.shufflenet_v1 import ShuffleUnit
 from tests.models.learning import mistakes_after, sixty_four
+from tests.models.members import pytorchcv_pairs
 
 pytestmark = pytest.mark.row("B-21")
 
@@ -90,17 +91,7 @@ def test_every_width_can_be_shared_by_the_groups(groups, width):
     assert network.feature_info[1].channels == pytest.approx(wanted, abs=2 * groups + 0.1 * wanted)
 
 
-QUICK = {"shufflenet_v1_g3-pytorchcv-shufflenet_g3_wd2", "shufflenet_v1_g1-pytorchcv-shufflenet_g1_w3d4"}
-
-
-@pytest.mark.parametrize(
-    "pair",
-    [
-        pytest.param(pair, id=str(pair), marks=() if str(pair) in QUICK else pytest.mark.every_variant)
-        for pair in PYTORCHCV
-        if pair.model.startswith("shufflenet_v1")
-    ],
-)
+@pytorchcv_pairs("shufflenet_v1", always={"shufflenet_g8_w1", "shufflenet_g3_wd2", "shufflenet_g1_w3d4"})
 def test_equals_pytorchcv_with_the_same_random_weights(pair):
     """With the pooled input before what a unit computes, as in the authors' code."""
     assert largest_difference(pair) <= 1e-10

@@ -3,11 +3,15 @@
 The smallest member of each design is tried in a short form, and with `every_variant` all of them as they are.
 """
 
+import copy
+import functools
 import io
+from collections.abc import Collection
 
 import onnxruntime
 import pytest
 import torch
+from torch import nn
 
 from convatlas.catalog import card
 from tests.models.members import (
@@ -20,8 +24,10 @@ from tests.models.members import (
     with_auxiliary,
 )
 
+ANY_BATCH = ({0: torch.export.Dim("N", min=1)},)
 TOO_LONG_TO_TRACE = {"resnet1202_cifar"}  # 600 blocks that are all alike: minutes
 
+LONG_IN_ONNX = {"inception_v4", "mnasnet_small", "nasnet_mobile", "shufflenet_v2_large"}  # seconds each
 # A chain, response normalisation, branches, shortcuts, zero-padded ones, concatenation, groups and shuffles, separable
 # convolutions, squeeze-and-excitation, padding that depends on the size, attention.
 COMPILED = {
@@ -38,13 +44,13 @@ COMPILED = {
     "vit_ti_16",
 }
 
-traced = pytest.mark.parametrize(
-    ("name", "changes"),
-    [
-        *SHORTER.items(),
-        *(marked(name, {}) for name in NAMES if SHORTER.get(name) != {} and name not in TOO_LONG_TO_TRACE),
-    ],
-)
+
+def traced(*, always: Collection[str]) -> pytest.MarkDecorator:
+    """Those designs in a short form always; the others' short forms and every network as it is with the mark."""
+    assert set(always) <= set(SHORTER)
+    short = [(name, each) if name in always else marked(name, each) for name, each in SHORTER.items()]
+    whole = [name for name in NAMES if SHORTER.get(name) != {} and name not in TOO_LONG_TO_TRACE]
+    return pytest.mark.parametrize(("name", "changes"), [*short, *(marked(name, {}) for name in whole)])
 
 
 @pytest.fixture(autouse=True)
@@ -56,34 +62,39 @@ def test_each_design_is_traced_in_a_short_form():
     assert set(SHORTER) == set(ALWAYS)
 
 
-@traced
-def test_torch_export_and_onnx_agree_for_any_batch(name, changes):
-    network = settled(name, **changes)
-    program = torch.export.export(network, (images(name),), dynamic_shapes=({0: torch.export.Dim("N", min=1)},))
+@functools.lru_cache(maxsize=1)  # the tests of one network follow each other (conftest.py)
+def exported(name: str, changes: tuple[tuple[str, object], ...]) -> tuple[nn.Module, torch.export.ExportedProgram]:
+    network = settled(name, **dict(changes))
+    with torch.random.fork_rng():
+        return network, torch.export.export(network, (images(name),), dynamic_shapes=ANY_BATCH)
+
+
+@traced(always=ALWAYS)
+def test_torch_export_agrees_for_any_batch(name, changes):
+    network, program = exported(name, tuple(changes.items()))
     x = images(name, count=5)
     with torch.no_grad():
-        expected = network(x)
-        torch.testing.assert_close(program.module()(x), expected)
+        torch.testing.assert_close(program.module()(x), network(x))
+
+
+@traced(always=set(ALWAYS) - LONG_IN_ONNX)
+def test_onnx_agrees_for_any_batch(name, changes):
+    network, program = exported(name, tuple(changes.items()))
     graph = io.BytesIO()
     torch.onnx.export(program, dynamo=True, verbose=False).save(graph)
     session = onnxruntime.InferenceSession(graph.getvalue(), providers=["CPUExecutionProvider"])
+    x = images(name, count=5)
     (answers,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
     # Another library adds up in another order: it may be about as far from what float64 gives as torch's float32 is,
     # which a hundred layers of random weights bring to 7e-4 of the largest output, or the exporter's own bound.
     with torch.no_grad():
-        exact = network.double()(x.double())
+        expected = network(x)
+        exact = copy.deepcopy(network).double()(x.double())
     bound = max(4 * (expected - exact).abs().max().item(), 1e-4 * exact.abs().max().item())
     assert (torch.from_numpy(answers) - exact).abs().max() <= bound
 
 
-# What export can follow, the compiler can: in `make test` it shows that on one design of each kind.
-@pytest.mark.parametrize(
-    ("name", "changes"),
-    [
-        *((name, each) if name in COMPILED else marked(name, each) for name, each in SHORTER.items()),
-        *(marked(name, {}) for name in NAMES if SHORTER.get(name) != {} and name not in TOO_LONG_TO_TRACE),
-    ],
-)
+@traced(always=COMPILED)  # what export can follow, the compiler can
 def test_compiles_as_one_graph(name, changes):
     torch.compiler.reset()
     network = settled(name, **changes)
@@ -97,7 +108,7 @@ def test_auxiliary_classifiers_are_traced_too(name, changes):
     side = card(name).input[1]
     network = settled(name, side=side, aux=True, **changes)
     x = images(name, count=3, side=side)
-    program = torch.export.export(network, (x,), dynamic_shapes=({0: torch.export.Dim("N", min=1)},))
+    program = torch.export.export(network, (x,), dynamic_shapes=ANY_BATCH)
     torch.compiler.reset()
     compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
     with torch.no_grad():

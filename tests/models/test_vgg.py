@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
-from benchmarks.peers import scramble
+from benchmarks.peers import copy_in_order, scramble
 from torch import nn
 
 from convatlas.arithmetic.macs import count_macs, count_parameters
@@ -98,11 +98,7 @@ def peer(name: str) -> nn.Module:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_equals_torchvision_with_the_same_random_weights(name):
     theirs = peer(name)
-    ours = create_model(name, num_classes=10, **TINY).double().eval()
-    pairs = list(zip(theirs.state_dict().values(), ours.state_dict().values(), strict=True))
-    for value, place in pairs:
-        assert value.shape == place.shape
-        place.copy_(value)
+    ours = copy_in_order(theirs, create_model(name, num_classes=10, **TINY))
     for size in ((224, 224), (75, 33)):
         x = torch.randn(2, 3, *size, dtype=torch.float64)
         with torch.no_grad():

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from benchmarks.peers import leave_out_normalisation, scramble
+from benchmarks.peers import copy_in_order, leave_out_normalisation, scramble
 from pytorchcv.model_provider import get_model
 from torch import nn
 
@@ -65,11 +65,7 @@ def peer_with_the_weights_of(network: nn.Module, name: str) -> nn.Module:
         peer = get_model(name, pretrained=False)
         out = peer.output
         out.fc1.fc, out.fc2.fc, out.fc3 = nn.Linear(out.fc1.fc.in_features, 8), nn.Linear(8, 8), nn.Linear(8, 5)
-    peer = peer.to_empty(device="cpu").double().eval()
-    ours, theirs = network.state_dict(), peer.state_dict()
-    assert [tuple(value.shape) for value in ours.values()] == [tuple(value.shape) for value in theirs.values()]
-    peer.load_state_dict(dict(zip(theirs, ours.values(), strict=True)))
-    return peer
+    return copy_in_order(network, peer.to_empty(device="cpu"))
 
 
 @pytest.mark.parametrize(

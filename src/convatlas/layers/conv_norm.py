@@ -1,4 +1,4 @@
-"""A convolution with BatchNorm and ReLU, as MnasNet and the ShuffleNets build everything of."""
+"""A convolution with BatchNorm and ReLU, as MnasNet, ShuffleNet V1, V2 and V2 Large build everything of."""
 
 from torch import nn
 

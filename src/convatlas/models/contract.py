@@ -45,6 +45,14 @@ def check_fraction(config: object, *fields: str) -> None:
             raise UsageError(f"{type(config).__name__}.{field} must be at least 0 and below 1, not {value!r}")
 
 
+def check_epsilon(config: object, *fields: str) -> None:
+    """Raise UsageError naming the first of the config's fields that is not a number between 0 and 1, both excluded."""
+    for field in fields:
+        value = getattr(config, field)
+        if not (isinstance(value, float) and 0 < value < 1):
+            raise UsageError(f"{type(config).__name__}.{field} must be between 0 and 1, not {value!r}")
+
+
 def check_share(config: object, *fields: str) -> None:
     """Raise UsageError naming the first of the config's fields that is not above 0 and at most 1."""
     for field in fields:

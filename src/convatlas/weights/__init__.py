@@ -73,11 +73,11 @@ def list_weights(
 
 
 def default_weights(model: str, changes: Mapping[str, object] | None = None) -> WeightSet | None:
-    """The set that a network's name alone stands for: what a package carries, else the best of torchvision's or timm's.
+    """The set that a network's name alone stands for: the first by the order below.
 
-    changes: how its config differs from the name's. The best is the one with the highest published top-1 accuracy; one
-    whose licence excludes commercial use is taken only where there is no other; of the rest, one for pictures of
-    another size only where there is none for the changes' `image_size`. None where none is published.
+    changes: how its config differs from the name's. In order: a licence that allows commercial use,
+    pictures of the changes' `image_size`, the package, torchvision and timm, the highest published top-1 accuracy. None
+    where none is published.
     """
     fixed = {name: value for name, value in (changes or {}).items() if name not in FREE_FIELDS}
     of_that_size = fixed | {name: value for name, value in (changes or {}).items() if name == "image_size"}

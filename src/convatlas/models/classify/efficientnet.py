@@ -25,6 +25,7 @@ from convatlas.layers.stochastic_depth import StochasticDepth
 from convatlas.models.contract import (
     FeatureInfo,
     check_at_least,
+    check_epsilon,
     check_fraction,
     check_images,
     check_positive,
@@ -118,8 +119,7 @@ class EfficientNetConfig:
         check_fraction(self, "dropout")
         check_share(self, "survival")
         check_rows(self, "stages", Stage)
-        if not (isinstance(self.norm_eps, float) and 0 < self.norm_eps < 1):
-            raise UsageError(f"EfficientNetConfig.norm_eps must be between 0 and 1, not {self.norm_eps!r}")
+        check_epsilon(self, "norm_eps")
 
 
 def _config(name: str, *, dropout: float, norm_eps: float = 1e-5) -> EfficientNetConfig:

@@ -104,7 +104,7 @@ CONFIGS = {
 
 
 class MBConv(nn.Module):
-    """MobileNetV2's inverted residual, with squeeze-and-excitation where the search chose it (Figure 7 (b) to (e)).
+    """MobileNetV2's inverted residual, with squeeze-and-excitation where the search chose it (Figure 7).
 
     (N, in_channels, H, W) -> (N, out_channels, H/stride, W/stride). With `row.expand=1` it is Figure 7's SepConv.
     """

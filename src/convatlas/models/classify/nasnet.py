@@ -25,7 +25,14 @@ from torch import Tensor, nn
 from convatlas.errors import UsageError
 from convatlas.models.classify.auxiliary import main_logits, weighted_losses
 from convatlas.models.classify.nasnet_cells import NormalCell, ReductionCell, ScheduledDropPath, State, States
-from convatlas.models.contract import FeatureInfo, check_at_least, check_fraction, check_images, check_share
+from convatlas.models.contract import (
+    FeatureInfo,
+    check_at_least,
+    check_epsilon,
+    check_fraction,
+    check_images,
+    check_share,
+)
 
 AUX_WEIGHT = 0.4  # A.7: "the loss of the auxiliary classifier is weighted by 0.4"
 
@@ -57,7 +64,8 @@ class NASNetConfig:
     def __post_init__(self) -> None:
         check_at_least(self, 1, "repeats", "penultimate", "stem_channels", "aux_side", "in_channels", "num_classes")
         check_fraction(self, "dropout")
-        check_share(self, "norm_eps", "survival")
+        check_share(self, "survival")
+        check_epsilon(self, "norm_eps")
         if self.penultimate % 96:
             raise UsageError(
                 "NASNetConfig.penultimate must be a multiple of 96 (24 F, and F / 4 filters in a stem cell), not "

@@ -6,7 +6,8 @@ As the authors' released networks: a bottleneck strides in its first 1x1 convolu
 pad and its last window may hang over the edge. (Other libraries stride in the 3x3 and pad.)
 Deviation, as those: the excitation's dense layers have biases, which the journal version advises against in ResNets.
 Choices that the paper leaves open: of the two forms of its initialisation, He et al.'s, by fan-in; in a block whose
-shortcut projects, "identity" weighs the projected channels. `se_resnet34` is not among the paper's networks.
+shortcut projects, "identity" weighs the projected channels. The paper has no `se_resnet18` and no
+`se_resnet34`.
 Shapes: N images, C channels, H x W pixels, K classes. An odd side is rounded up when it is halved, by the pooling of
 the stem down.
 """
@@ -34,8 +35,8 @@ class SEResNetConfig:
 
     depths: tuple[int, ...]  # blocks in conv2_x, conv3_x, conv4_x, conv5_x
     block: Block  # ResNet's of two or of three layers, or ResNeXt's
-    cardinality: int = 1  # the paths of an "aggregated" block; the others have one
-    bottleneck_width: int = 64  # the channels of a path in conv2_x; each later stage doubles them
+    cardinality: int | None = None  # the paths of an "aggregated" block; the others have none
+    bottleneck_width: int | None = None  # the channels of each path in conv2_x; each later stage doubles them
     placement: Placement = "standard"  # Figure 5
     reduction: int = 16  # r: the excitation's first dense layer has C/r units
     width: int = 64  # channels of conv1; each stage after conv2_x doubles those of its blocks
@@ -48,11 +49,13 @@ class SEResNetConfig:
             if getattr(self, field) not in choices:
                 known = ", ".join(f'"{choice}"' for choice in choices)
                 raise UsageError(f"SEResNetConfig.{field} must be one of {known}, not {getattr(self, field)!r}")
-        check_at_least(self, 1, "cardinality", "bottleneck_width", "reduction", "width", "in_channels", "num_classes")
-        if self.block != "aggregated" and (self.cardinality, self.bottleneck_width) != (1, 64):
+        check_at_least(self, 1, "reduction", "width", "in_channels", "num_classes")
+        if self.block == "aggregated":
+            check_at_least(self, 1, "cardinality", "bottleneck_width")
+        elif (self.cardinality, self.bottleneck_width) != (None, None):
             raise UsageError(
                 f'SEResNetConfig.cardinality and bottleneck_width are those of "aggregated" blocks: with block '
-                f'"{self.block}" they must be 1 and 64, not {self.cardinality} and {self.bottleneck_width}'
+                f'"{self.block}" they must be None, not {self.cardinality} and {self.bottleneck_width}'
             )
         narrowest = self.width if self.placement == "pre" else self.width * self.expansion
         if self.reduction > narrowest:
@@ -113,6 +116,7 @@ def residual_layers(config: SEResNetConfig, in_channels: int, stage: int, stride
         return basic(in_channels, width, stride)
     if config.block == "bottleneck":
         return bottleneck(in_channels, width, stride, stride_in_1x1=True)
+    assert config.bottleneck_width is not None and config.cardinality is not None  # checked by the config
     path_width = config.bottleneck_width * 2**stage
     return aggregated(in_channels, path_width, 4 * width, stride, cardinality=config.cardinality)
 

@@ -3,7 +3,7 @@
 https://arxiv.org/abs/1709.01507 -- the appendix says how it differs from ResNeXt-152 (64x4d) with SE blocks: half the
 channels in a block's first 1x1 convolution; three 3x3 convolutions in the place of the stem's 7x7; projections that
 halve the picture are 3x3; dropout of 0.2 before the dense layer. Widths are those of the authors' released network.
-As its, the pooling of the stem does not pad, and its last window may hang over the edge.
+As there, the pooling of the stem does not pad, and its last window may hang over the edge.
 Choice that the paper leaves open: of the two forms of its initialisation, He et al.'s, by fan-in.
 Shapes: N images, C channels, H x W pixels, K classes. An odd side is rounded up when it is halved, by the pooling of
 the stem down.

@@ -8,7 +8,7 @@ classifier, elsewhere one over the input channels of a group; BatchNorm's initia
 Where a scale gives channels that the groups cannot share, they are rounded to multiples of four times the groups, and
 the stem's to multiples of the groups: the authors' scales need that only in the stem of g = 8 at 0.5, where theirs is
 16 too.
-Deviation: the classifier has a bias, as the papers' dense layers have; the authors' code gives it none.
+Deviation: the classifier has a bias, as other libraries' networks have; the authors' code gives it none.
 Shapes: N images, C channels, H x W pixels, K classes. An odd size is rounded up when it is halved.
 """
 
