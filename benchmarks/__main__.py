@@ -16,6 +16,8 @@ from benchmarks import (
     families,
     parity,
     photographs,
+    scratch,
+    show,
     transfer,
     zoo,
 )
@@ -25,6 +27,7 @@ from convatlas.errors import ConvatlasError
 RESULTS = Path(__file__).parent / "results"
 MEASUREMENTS = {
     "digits": digits,
+    "scratch": scratch,
     "photographs": photographs,
     "transfer": transfer,
     "families": families,
@@ -33,6 +36,7 @@ MEASUREMENTS = {
     "construct": construct,
     "densenet_memory": densenet_memory,
     "cold_start": cold_start,
+    "show": show,
 }
 
 

@@ -1,5 +1,6 @@
-"""Writes the pages cli, models, families, parity and zoo of docs/, and the README's tables: python docs/generate.py.
+"""Writes the pages cli, errata, models, families, parity and zoo of docs/, and the README's tables.
 
+Run it as `python docs/generate.py`.
 `--check` writes nothing and exits 1 when something on disk differs from what the code says.
 """
 
@@ -14,6 +15,10 @@ from typing import Any
 
 import typer
 
+import convatlas
+from convatlas.arithmetic.errata import ERRATA
+from convatlas.arithmetic.tables import text as table_text
+from convatlas.arithmetic.tables.table import LayerTable
 from convatlas.catalog import Card, list_cards
 from convatlas.cli import app
 
@@ -200,15 +205,56 @@ def zoo_page() -> str:
     )
 
 
+def errata_page() -> str:
+    """docs/errata.md: the slips of the study notes and remarks on them, one table a note."""
+    parts = [
+        f"{NOTICE}\n# Slips of the notes\n",
+        "The atlas began with five study notes on convolutional networks. Their numbers were all worked again; most "
+        "are right, and `convatlas costs` shows those that compare costs. What follows is not so, where it is called "
+        "a slip; or it is rounded, shortened or left open, so that a reader who works it again finds something else: "
+        "a remark. What is right is computed by the code, and once more by other means in "
+        "`tests/arithmetic/test_errata.py`.\n",
+    ]
+    for note in dict.fromkeys(erratum.note for erratum in ERRATA):
+        rows = [
+            f"| {' | '.join(map(_cell, (each.place, each.kind, each.printed, each.right, each.why)))} |"
+            for each in ERRATA
+            if each.note == note
+        ]
+        head = ["| Where | Kind | Printed | Right | Why |", "| --- | --- | --- | --- | --- |"]
+        parts.append("\n".join([f"## {note}\n", *head, *rows, ""]))
+    return "\n".join(parts)
+
+
 def readme(text: str) -> str:
     """The README with its generated parts put anew, each between its two markers."""
-    for name, part in {"models": families_table(list_cards()), "measured": measured_table()}.items():
+    parts = {"models": families_table(list_cards()), "show": show_table(), "measured": measured_table()}
+    for name, part in parts.items():
         begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->\n"
         if begin not in text or end not in text:
             raise SystemExit(f"README.md: expected the lines {begin.strip()} and {end.strip()}, with the table between")
         before, rest = text.split(begin, 1)
         text = f"{before}{begin}{part}{end}{rest.split(end, 1)[1]}"
     return text
+
+
+def show_table() -> str:
+    """VGG-16 as `convatlas show vgg16` has it, without the layers that neither hold nor change anything."""
+    table = convatlas.show("vgg16")
+    shown = ("layer", "operation", "output", "parameters", "MACs", "sees", "jump")
+    names, rows = table_text.cells(table)
+    places = [names.index(name) for name in shown]
+    kept = [cells for cells, row in zip(rows, table.rows, strict=True) if row.parameters or row.inputs != row.outputs]
+    lines = [
+        f"| {' | '.join(shown)} |",
+        f"| {' | '.join('---:' if name in table_text.RIGHT else '---' for name in shown)} |",
+        *(f"| {' | '.join(_cell(cells[place]) for place in places)} |" for cells in kept),
+    ]
+    return "\n".join([*lines, "", "; ".join(f"{words} {name}" for name, words in _short_totals(table)) + ".", ""])
+
+
+def _short_totals(table: LayerTable) -> list[tuple[str, str]]:
+    return [(name, words) for name, words in table_text.totals(table) if name in ("parameters", "MACs", "connections")]
 
 
 def measured_table() -> str:
@@ -312,6 +358,7 @@ def pages() -> dict[Path, str]:
     """What each generated file should hold."""
     return {
         ROOT / "docs" / "cli.md": cli_page(),
+        ROOT / "docs" / "errata.md": errata_page(),
         ROOT / "docs" / "models.md": models_page(),
         ROOT / "docs" / "families.md": families_page(),
         ROOT / "docs" / "parity.md": parity_page(),

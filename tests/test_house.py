@@ -157,6 +157,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["predict", "--help"],
         ["models"],
         ["models", "lenet*", "--json"],
+        ["costs"],
+        ["costs", "bottleneck", "--json"],
         ["runs"],
         ["weights", "list"],
         ["data", "check", "PICTURES"],

@@ -20,13 +20,18 @@ _HOMES = {
     "capture": "convatlas.models.contract",
     "card": "convatlas.catalog",
     "check_data": "convatlas.data.check",
+    "compare": "convatlas.api.compare",
     "contact_sheet": "convatlas.data.contact_sheet",
+    "costs": "convatlas.api.costs",
     "create_model": "convatlas.api.create",
     "delete_run": "convatlas.engine.run",
     "diagnose": "convatlas.engine.doctor",
+    "draw_fields": "convatlas.api.draw_fields",
+    "effective_receptive_field": "convatlas.arithmetic.field.effective",
     "evaluate": "convatlas.api.evaluate",
     "export_bundle": "convatlas.engine.export",
     "fetch_weights": "convatlas.weights.fetch",
+    "field": "convatlas.api.field",
     "list_cards": "convatlas.catalog",
     "list_models": "convatlas.catalog",
     "list_runs": "convatlas.engine.run",
@@ -35,7 +40,10 @@ _HOMES = {
     "open_data": "convatlas.data.source",
     "plan_training": "convatlas.api.train",
     "predict": "convatlas.api.predict",
+    "receptive_field": "convatlas.arithmetic.field.theoretical",
     "resume": "convatlas.api.train",
+    "show": "convatlas.api.show",
+    "trace": "convatlas.arithmetic.tracing.trace",
     "train": "convatlas.api.train",
     "verify_weights": "convatlas.weights.fetch",
     "write_samples": "convatlas.data.samples",
@@ -50,13 +58,18 @@ __all__ = [
     "capture",
     "card",
     "check_data",
+    "compare",
     "contact_sheet",
+    "costs",
     "create_model",
     "delete_run",
     "diagnose",
+    "draw_fields",
+    "effective_receptive_field",
     "evaluate",
     "export_bundle",
     "fetch_weights",
+    "field",
     "list_cards",
     "list_models",
     "list_runs",
@@ -65,17 +78,28 @@ __all__ = [
     "open_data",
     "plan_training",
     "predict",
+    "receptive_field",
     "resume",
+    "show",
+    "trace",
     "train",
     "verify_weights",
     "write_samples",
 ]
 
 if TYPE_CHECKING:
+    from convatlas.api.compare import compare
+    from convatlas.api.costs import costs
     from convatlas.api.create import create_model
+    from convatlas.api.draw_fields import draw_fields
     from convatlas.api.evaluate import evaluate
+    from convatlas.api.field import field
     from convatlas.api.predict import predict
+    from convatlas.api.show import show
     from convatlas.api.train import plan_training, resume, train
+    from convatlas.arithmetic.field.effective import effective_receptive_field
+    from convatlas.arithmetic.field.theoretical import receptive_field
+    from convatlas.arithmetic.tracing.trace import trace
     from convatlas.catalog import Card, card, list_cards, list_models
     from convatlas.data.check import check_data
     from convatlas.data.contact_sheet import contact_sheet

@@ -93,8 +93,23 @@ class Stated(nn.Module):
         return 5 * output.numel()
 
 
-def test_a_module_may_state_its_own() -> None:
-    assert count_macs(nn.Sequential(nn.Conv2d(1, 1, 1), Stated()), (1, 4, 4)) == 16 + 5 * 8
+class StatedWithParts(Stated):
+    """The same, of layers that seem to do more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), Stated())
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.inside(x)
+        return out
+
+
+@pytest.mark.parametrize("stated", [Stated(), StatedWithParts()], ids=lambda each: type(each).__name__)
+def test_a_module_may_state_its_own_with_those_of_its_parts(stated: nn.Module) -> None:
+    assert count_macs(nn.Sequential(nn.Conv2d(1, 1, 1), stated), (1, 4, 4)) == 16 + 5 * 8
+    assert count_macs(nn.Sequential(stated, nn.Conv2d(1, 1, 1)), (1, 4, 4)) == 5 * 8 + 8
+    assert count_macs(stated, (1, 4, 4)) == 5 * 8  # the network itself
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -6,7 +6,21 @@ import sys
 
 import typer
 
-from convatlas.cli import data, doctor, evaluate, export, models, predict, runs, train, weights
+from convatlas.cli import (
+    compare,
+    costs,
+    data,
+    doctor,
+    evaluate,
+    export,
+    field,
+    models,
+    predict,
+    runs,
+    show,
+    train,
+    weights,
+)
 from convatlas.errors import ConvatlasError
 
 app = typer.Typer(
@@ -17,8 +31,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("models")(models.models)
+app.command("costs")(costs.costs)
+app.command("show")(show.show)
+app.command("compare")(compare.compare)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
+app.command("field")(field.field)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)
 app.add_typer(data.app, name="data")

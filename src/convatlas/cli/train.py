@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from convatlas.cli.model_changes import parse_model_changes
 from convatlas.cli.output import AsJson, note, print_json, print_line, print_table
 from convatlas.errors import UsageError
 
@@ -135,7 +136,7 @@ def train(
         raise UsageError("name the data to train on, or a run to go on with (--resume RUN), not both or neither")
     of_model = [setting for setting in settings or [] if setting.startswith("model.")]
     changes = parse_changes([setting for setting in settings or [] if setting not in of_model])
-    model_changes = _model_changes(of_model)
+    model_changes = parse_model_changes(of_model)
     options = {
         "epochs": epochs, "batch_size": batch_size, "optimizer": optimizer, "lr": lr, "schedule": schedule,
         "patience": patience, "seed": seed, "precision": precision, "threads": threads, "workers": workers,
@@ -222,23 +223,6 @@ def train(
     finally:
         progress.stop()
     _print_result(result, as_json=as_json)
-
-
-def _model_changes(settings: list[str]) -> dict[str, object]:
-    """`["model.width=0.5"]` -> {"width": 0.5}; the network's config checks field and value."""
-    import json
-
-    changes: dict[str, object] = {}
-    for setting in settings:
-        name, equals, text = setting.removeprefix("model.").partition("=")
-        if not equals or not name:
-            raise UsageError(f"--set {setting}: expected model.field=value, such as --set model.in_channels=1")
-        yes_or_no = {"yes": True, "true": True, "no": False, "false": False}.get(text.lower())
-        try:
-            changes[name] = json.loads(text) if yes_or_no is None else yes_or_no
-        except ValueError:
-            changes[name] = text
-    return changes
 
 
 def _refuse_with_resume(context: typer.Context) -> None:

@@ -1,0 +1,59 @@
+"""Draws the pictures of docs/pictures that the code can draw: python docs/draw.py [NAME …]. All when none is named."""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from convatlas.api.draw_fields import draw_fields
+from convatlas.api.field import field
+from convatlas.data.pictures import decode
+from convatlas.report.activation_curves import write_activation_curves
+from convatlas.report.filtered_photograph import filtered_photograph
+
+PICTURES = Path(__file__).resolve().parent / "pictures"
+
+
+def activations() -> Path:
+    """activations.svg: each activation and its derivative."""
+    path = PICTURES / "activations.svg"
+    write_activation_curves(path)
+    return path
+
+
+def filters() -> Path:
+    """filters.jpg: the cat, and what hand-made filters answer to it."""
+    path = PICTURES / "filters.jpg"
+    filtered_photograph(decode(PICTURES / "chelsea.jpg")).savefig(path, dpi=100, pil_kwargs={"quality": 85})
+    return path
+
+
+def fields() -> Path:
+    """fields.webp: what three layers of VGG-16 see of the cat."""
+    path = PICTURES / "fields.webp"
+    report = field("vgg16", ["conv3", "conv4", "conv5"], effective=True)
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = draw_fields(report, Path(folder) / "fields.png", photograph=PICTURES / "chelsea.jpg")
+        with Image.open(drawn) as picture:
+            picture.convert("RGB").save(path, quality=75, method=6)
+    return path
+
+
+DRAWINGS = {"activations": activations, "fields": fields, "filters": filters}
+
+
+def main() -> None:
+    """Draw those that are named."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"which: {', '.join(DRAWINGS)}")
+    names = parser.parse_args().names
+    unknown = set(names) - set(DRAWINGS)
+    if unknown:
+        parser.error(f"no drawing is called {', '.join(sorted(unknown))}; there is {', '.join(DRAWINGS)}")
+    for name in names or DRAWINGS:
+        print(f"drew {DRAWINGS[name]().relative_to(PICTURES.parent.parent).as_posix()}")
+
+
+if __name__ == "__main__":
+    main()

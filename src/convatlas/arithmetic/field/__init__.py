@@ -1,0 +1,1 @@
+"""What a unit sees of the picture: receptive fields in closed form, through any network, and by gradient."""

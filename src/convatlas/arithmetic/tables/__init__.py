@@ -1,0 +1,1 @@
+"""A network layer by layer: what each row costs, in figures, in text, and beside another network."""

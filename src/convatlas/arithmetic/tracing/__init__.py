@@ -1,0 +1,1 @@
+"""How a network is run once, without its weights where that can be, and everything it did recorded."""
