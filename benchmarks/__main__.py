@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import (
+    coco_ap,
     cold_start,
     construct,
     densenet_memory,
@@ -36,6 +37,7 @@ MEASUREMENTS = {
     "construct": construct,
     "densenet_memory": densenet_memory,
     "cold_start": cold_start,
+    "coco_ap": coco_ap,
     "show": show,
 }
 

@@ -1,0 +1,101 @@
+"""What every writer needs: names under which pictures are stored anywhere, and the pictures themselves."""
+
+import re
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from convatlas.data.detection.object_set import ObjectSet
+from convatlas.data.picture_set import FileReader, Reader, SelectionReader
+from convatlas.types import SPLITS, Sample, Split
+
+_UNSAFE = re.compile(r'[<>:"|?*\\\x00-\x1f]')
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # by Windows
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """A set on its way into a folder. stems: the name of each picture there, without suffix; all distinct."""
+
+    objects: ObjectSet
+    stems: tuple[str, ...]
+    folder: Path
+    progress: Progress | None = None
+
+    @property
+    def parts(self) -> tuple[Split | None, ...]:
+        """The parts that occur, train first; (None,) where there are none."""
+        found = [split for split in SPLITS if split in self.objects.splits]
+        return (*found, None) if None in self.objects.splits else tuple(found)
+
+    def of_part(self, part: Split | None) -> list[int]:
+        """The indices of the part's pictures."""
+        return [index for index, split in enumerate(self.objects.splits) if split == part]
+
+    def sample(self, index: int) -> Sample:
+        """The objects of a picture."""
+        return self.objects.truth(index)
+
+    def put_picture(self, index: int, folder: Path) -> str:
+        """Store a picture in `folder`, a file as it is and other pixels as PNG; gives the name with its suffix."""
+        folder.mkdir(parents=True, exist_ok=True)
+        path = _file_of(self.objects.read, index)
+        if path is not None:
+            name = self.stems[index] + path.suffix.lower()
+            shutil.copyfile(path, folder / name)
+        else:
+            name = self.stems[index] + ".png"
+            pixels = self.objects.read(index)
+            image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
+            image.save(folder / name, "PNG")
+        if self.progress is not None:
+            self.progress(index + 1, len(self.objects))
+        return name
+
+
+def plain_stems(names: Sequence[str]) -> tuple[str, ...]:
+    """Names without folders and suffixes, safe on every system; where two would be equal, all keep their folders."""
+    for form in (_last_part, _whole, _numbered):
+        stems = tuple(form(name, index) for index, name in enumerate(names))
+        if len({stem.lower() for stem in stems}) == len(stems):
+            return stems
+    raise AssertionError("numbered names are distinct")
+
+
+def number(value: float) -> float | int:
+    """A number as JSON and XML should show it: whole where it is whole."""
+    value = float(value)
+    return int(value) if value.is_integer() else value
+
+
+def _last_part(name: str, _: int) -> str:
+    return _safe(PurePosixPath(name).stem)
+
+
+def _whole(name: str, _: int) -> str:
+    return _safe("_".join(PurePosixPath(name).with_suffix("").parts))
+
+
+def _numbered(name: str, index: int) -> str:
+    return f"{index:06}_{_last_part(name, index)}"
+
+
+def _safe(stem: str) -> str:
+    plain = _UNSAFE.sub("_", stem).strip(". ") or "picture"
+    return f"_{plain}" if _RESERVED.fullmatch(plain) else plain
+
+
+def _file_of(read: Reader, index: int) -> Path | None:
+    """The file behind a picture, if it is one."""
+    match read:
+        case SelectionReader(reader, indices):
+            return _file_of(reader, int(indices[index]))
+        case FileReader(paths):
+            return paths[index]
+    return None

@@ -1,0 +1,56 @@
+"""Reading a JSON document that may be broken, or larger than the memory."""
+
+import json
+from pathlib import Path
+
+from convatlas.data.pictures import printable
+from convatlas.errors import DataError
+
+_OBJECTS_PER_BYTE = 8  # what parsed annotations take, measured on COCO's: numbers and keys become objects of Python
+_ALWAYS_READ = 64 * 2**20  # bytes: smaller files are not asked for
+
+
+def load_json(path: Path) -> object:
+    """The document; raises DataError that names the file and says why it cannot be read.
+
+    A file that would not fit into the memory that is free is refused before it is read. NaN and Infinity, which are no
+    JSON but which tools write, are read as the numbers, so that their annotation can be named.
+    """
+    name = printable(path)
+    try:
+        size = path.stat().st_size
+        _check_fits(name, size)
+        return json.loads(path.read_bytes())
+    except json.JSONDecodeError as error:
+        raise DataError(f"{name}: is not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}: is not JSON (byte {error.start} is not UTF-8)") from error
+    except ValueError as error:  # a number of more digits than Python reads
+        raise DataError(f"{name}: is not JSON ({error})") from error
+    except RecursionError as error:
+        raise DataError(f"{name}: is nested too deep to be annotations") from error
+    except MemoryError as error:
+        raise DataError(f"{name}: does not fit into memory; split it into files of fewer pictures") from error
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read ({error.strerror or error})") from error
+
+
+def free_memory() -> int | None:
+    """Bytes that can be had without swapping; None where the system does not say."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    return None
+
+
+def _check_fits(name: str, size: int) -> None:
+    free = free_memory()
+    needed = size * _OBJECTS_PER_BYTE
+    if size > _ALWAYS_READ and free is not None and needed > free:
+        raise DataError(
+            f"{name}: is {size / 1e9:.1f} GB; reading it takes about {needed / 1e9:.0f} GB of memory, of which "
+            f"{free / 1e9:.1f} GB are free. Split it into files of fewer pictures, or use a machine with more memory"
+        )

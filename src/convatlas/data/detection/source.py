@@ -1,0 +1,152 @@
+"""From what a user names to pictures with objects: the format is recognised, or named."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast, get_args
+
+from convatlas.data.detection.coco import coco_files, list_coco, looks_like_coco
+from convatlas.data.detection.createml import createml_files, is_createml, list_createml
+from convatlas.data.detection.faults import KINDS
+from convatlas.data.detection.json_file import load_json
+from convatlas.data.detection.label_studio import is_label_studio, list_label_studio
+from convatlas.data.detection.object_set import ObjectSet, object_set
+from convatlas.data.detection.records import Format, ObjectListing
+from convatlas.data.detection.voc import list_voc, voc_files
+from convatlas.data.detection.yolo import list_yolo, looks_like_yolo
+from convatlas.data.pictures import printable
+from convatlas.data.scenes.scene_set import SCENES, embedded_scenes
+from convatlas.errors import DataError, UsageError, did_you_mean
+
+FORMATS: tuple[Format, ...] = get_args(Format)
+_READ: Mapping[str, Callable[[Path, Path | None], ObjectListing]] = {
+    "coco": list_coco,
+    "voc": lambda source, images: list_voc(source, images, form="voc"),
+    "labelimg": lambda source, images: list_voc(source, images, form="labelimg"),
+    "yolo": list_yolo,
+    "createml": list_createml,
+    "label-studio": list_label_studio,
+}
+
+
+def open_objects(
+    source: str | Path,
+    *,
+    format: str | None = None,  # noqa: A002  # the command line's word
+    images: str | Path | None = None,
+) -> ObjectSet:
+    """Open pictures with boxes, masks or keypoints.
+
+    source: a COCO, CreateML or Label Studio JSON file, a data.yaml, a folder in one of these layouts, of VOC's or of
+    YOLO's; or "scenes", the embedded set.
+    format: one of FORMATS; without it, it is recognised. images: the folder of the pictures, where they do not lie
+    where the format puts them.
+
+    Raises DataError with the first error (warnings are in the result), UsageError for an unknown format, MissingExtra
+    for the embedded scenes when what they are made of is not installed.
+    """
+    if source == SCENES and format in (None, SCENES):
+        return embedded_scenes()
+    listing = list_objects(source, format=format, images=images)
+    errors = [fault for fault in listing.faults if fault.severity == "error"]
+    if errors:
+        more = len(errors) - 1
+        rest = f" ({more:,} more: `convatlas data check {listing.origin}` lists all)" if more else ""
+        raise DataError(f"{listing.origin}: {errors[0]}{rest}")
+    if not listing.pictures:
+        raise DataError(f"{listing.origin}: holds no picture that can be used")
+    return object_set(
+        origin=listing.origin,
+        format=listing.format,
+        classes=listing.classes,
+        pictures=listing.pictures,
+        keypoints=listing.keypoints,
+        warnings=_warnings(listing),
+    )
+
+
+def list_objects(
+    source: str | Path,
+    *,
+    format: str | None = None,  # noqa: A002
+    images: str | Path | None = None,
+) -> ObjectListing:
+    """All that a source states, with its faults; takes what `open_objects` takes, but the embedded scenes.
+
+    Raises DataError where nothing can be listed, UsageError for an unknown format.
+    """
+    path = Path(source)
+    name = printable(path)
+    if not path.exists():
+        raise DataError(f"{name}: there is no such file or folder")
+    folder = None if images is None else Path(images)
+    if folder is not None and not folder.is_dir():
+        raise DataError(f"{printable(folder)}: there is no such folder of pictures")
+    if format is not None:
+        if format not in _READ:
+            raise UsageError(
+                f"format: expected one of {', '.join(_READ)}, got {format!r}.{did_you_mean(format, _READ)}"
+            )
+        return _READ[format](path, folder)
+    found = recognise_format(path)
+    if found is None:
+        raise DataError(
+            f"{name}: is not recognised as annotations of objects; expected COCO, CreateML or Label Studio JSON, "
+            "VOC XML or YOLO text; name the format with --format"
+        )
+    # VOC's and labelImg's files can lie in one folder: each is read as its own marks say.
+    return list_voc(path, folder) if found == "voc" else _READ[found](path, folder)
+
+
+def recognise_format(source: str | Path) -> Format | None:
+    """What a file's or folder's annotations are written in ("voc" for labelImg's XML too); None if there are none."""
+    if source == SCENES:
+        return cast("Format", SCENES)
+    path = Path(source)
+    if path.is_dir():
+        return _format_of_folder(path)
+    match path.suffix.lower():
+        case ".json":
+            return "coco" if looks_like_coco(path) else _format_of_list(path)
+        case ".xml":
+            return "voc"
+        case ".yaml" | ".yml":
+            return "yolo"
+    return None
+
+
+def _format_of_folder(folder: Path) -> Format | None:
+    if coco_files(folder):
+        return "coco"
+    if (folder / "Annotations").is_dir() or any(folder.glob("*.xml")):
+        return "voc"
+    if looks_like_yolo(folder):
+        return "yolo"
+    lists = createml_files(folder)
+    found = _format_of_list(lists[0]) if lists else None
+    if found == "createml":
+        return found
+    # Parts in folders of their own: train/a.xml
+    if any(voc_files(folder / name) for name in ("train", "valid", "val", "test") if (folder / name).is_dir()):
+        return "voc"
+    return None
+
+
+def _format_of_list(path: Path) -> Format | None:
+    try:
+        document = load_json(path)
+    except DataError:
+        return None
+    if is_createml(document):
+        return "createml"
+    return "label-studio" if is_label_studio(document) else None
+
+
+def _warnings(listing: ObjectListing) -> tuple[str, ...]:
+    """One line a kind: what was left out or mended, how often, and where first."""
+    lines = []
+    for kind, (severity, text) in KINDS.items():
+        cases = [fault for fault in listing.faults if fault.kind == kind]
+        if severity == "warning" and cases:
+            more = f" and {len(cases) - 1:,} more" if len(cases) > 1 else ""
+            lines.append(f"{text}: {cases[0]}{more}")
+    return tuple(lines)

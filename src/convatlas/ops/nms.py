@@ -1,0 +1,137 @@
+"""Non-maximum suppression of tensors: plain, per class, and soft.
+
+R-CNN, https://arxiv.org/abs/1311.2524, Section 2.2; Soft-NMS, https://arxiv.org/abs/1704.04503. The ordinary route is
+torchvision's kernel. On a processor its time grows with the square of the boxes that are kept, which a detector early
+in training feels: many boxes go the way of `nms_numpy`, whose answers are the same.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torchvision
+from numpy.typing import NDArray
+from torch import Tensor
+
+from convatlas.errors import UsageError
+from convatlas.ops import nms_numpy, soft_nms_numpy
+from convatlas.ops.box_checks import check_box_array, check_fraction, check_label_array, check_score_array
+from convatlas.ops.boxes import check_form
+
+MANY = 2500  # more boxes than this go by position
+
+
+def nms(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
+    """Indices (K,) int64 of the boxes that no kept box of a higher score overlaps by more than `threshold`, best first.
+
+    boxes (N, 4) xyxy, scores (N,), both float32 or both float64; threshold 0..1. Of equal scores the lower index goes
+    first. A box without area neither suppresses nor is suppressed. Raises UsageError that names the first box or score
+    that is not finite, or reversed. In a graph that is exported nothing is checked.
+    """
+    if torch.compiler.is_compiling():
+        return _kernel(boxes, scores, threshold)
+    _check(boxes, scores, threshold)
+    if boxes.device.type == "cpu" and len(boxes) > MANY:
+        return torch.from_numpy(nms_numpy.nms(_array(boxes), _array(scores), threshold))
+    return _kernel(boxes, scores, threshold)
+
+
+def nms_per_class(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: float) -> Tensor:
+    """`nms` in which only boxes of one label, (N,) whole numbers, suppress each other; best first, whatever the label.
+
+    On a GPU, and in a graph that is exported, the boxes of each label are moved to a place of their own: in float64, or
+    in the graph as they are, where an IoU very near the threshold may change by rounding. Elsewhere nothing moves.
+    """
+    if torch.compiler.is_compiling():
+        return _kernel(_moved_apart(boxes, labels), scores, threshold)
+    _check(boxes, scores, threshold)
+    check_label_array(_array(labels), len(boxes))
+    if boxes.device.type == "cuda":
+        return _kernel(_moved_apart(boxes.double(), labels), scores.double(), threshold)
+    kept = nms_numpy.nms_per_class(_array(boxes), _array(scores), _array(labels), threshold)
+    return torch.from_numpy(kept).to(boxes.device)
+
+
+def soft_nms_linear(
+    boxes: Tensor,
+    scores: Tensor,
+    *,
+    labels: Tensor | None = None,
+    threshold: float = 0.3,
+    smallest_score: float = 0.001,
+) -> tuple[Tensor, Tensor]:
+    """Equation 2 of Soft-NMS: a score is multiplied by 1 - IoU with each box taken that overlaps it by `threshold`.
+
+    boxes (N, 4) xyxy; scores (N,), 0 or more; with labels (N,) only boxes of one label lower each other's scores.
+    Returns the indices (K,) in the order in which they were taken and their lowered scores (K,) of the dtype of
+    `scores`, those of `smallest_score` or more; both without a gradient. Of equal scores the lower index goes first.
+    It runs on the processor. Raises UsageError as `nms` does.
+    """
+    return _soft(
+        lambda b, s, c: soft_nms_numpy.soft_nms_linear(
+            b, s, labels=c, threshold=threshold, smallest_score=smallest_score
+        ),
+        boxes,
+        scores,
+        labels,
+    )
+
+
+def soft_nms_gaussian(
+    boxes: Tensor,
+    scores: Tensor,
+    *,
+    labels: Tensor | None = None,
+    sigma: float = 0.5,
+    smallest_score: float = 0.001,
+) -> tuple[Tensor, Tensor]:
+    """Equation 3 of Soft-NMS: a score is multiplied by exp(-IoU^2 / sigma) with each box taken.
+
+    Otherwise as `soft_nms_linear`.
+    """
+    return _soft(
+        lambda b, s, c: soft_nms_numpy.soft_nms_gaussian(b, s, labels=c, sigma=sigma, smallest_score=smallest_score),
+        boxes,
+        scores,
+        labels,
+    )
+
+
+def _soft(
+    run: Callable[[NDArray[Any], NDArray[Any], NDArray[Any] | None], soft_nms_numpy.Taken],
+    boxes: Tensor,
+    scores: Tensor,
+    labels: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    check_form(boxes, "boxes")
+    if boxes.dtype != scores.dtype:
+        raise UsageError(f"boxes, scores: expected one dtype, got {boxes.dtype} and {scores.dtype}")
+    taken, lowered = run(_array(boxes), _array(scores), None if labels is None else _array(labels))
+    return torch.from_numpy(taken).to(boxes.device), torch.from_numpy(lowered).to(scores)
+
+
+def _kernel(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
+    kept: Tensor = torchvision.ops.nms(boxes, scores, threshold)
+    return kept
+
+
+def _check(boxes: Tensor, scores: Tensor, threshold: float) -> None:
+    check_form(boxes, "boxes")
+    if boxes.dtype != scores.dtype:
+        raise UsageError(f"boxes, scores: expected one dtype, got {boxes.dtype} and {scores.dtype}")
+    array = _array(boxes)
+    check_box_array(array)
+    check_score_array(_array(scores), len(array))
+    check_fraction(threshold, "threshold")
+
+
+def _moved_apart(boxes: Tensor, labels: Tensor) -> Tensor:
+    """Each label's boxes in a place of their own, far enough for no two of different labels to touch."""
+    some = torch.cat((boxes, boxes.new_zeros(1, 4)))  # there may be no box
+    step = some.max() - some.min() + 1
+    return boxes + (labels.to(boxes) * step)[:, None]
+
+
+def _array(tensor: Tensor) -> NDArray[Any]:
+    array: NDArray[Any] = tensor.detach().cpu().numpy()
+    return array
