@@ -111,6 +111,8 @@ def test_impossible_windows_are_named(wrong: dict) -> None:
         WindowLayer(**wrong)
     with pytest.raises(UsageError, match=r"^kernel must be one number for all axes, or 2"):
         field_of_chain([WindowLayer(kernel=(3,))])
+    with pytest.raises(UsageError, match=r"^axes must be a whole number of at least 1, not 0"):
+        field_of_chain([], axes=0)
 
 
 # --- AlexNet, of which the last map is worked by hand
@@ -255,3 +257,24 @@ def test_every_family_is_known_throughout(name: str) -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_every_network_is_known_throughout(name: str) -> None:
     known_and_of_the_stated_stride(name)
+
+
+# --- Padding that copies pixels
+
+
+@pytest.mark.parametrize(("mode", "copied"), [("zeros", set()), ("reflect", {1, 2, 3}), ("replicate", {0})])
+def test_a_field_in_the_padding_counts_where_it_lies(mode: str, copied: set[int]) -> None:
+    """As `AxisField.seen` says: what was copied there is not among the pixels seen."""
+    network = nn.Conv2d(1, 1, (3, 1), padding=(3, 0), padding_mode=mode, bias=False)
+    field = receptive_field(nn.Sequential(network), (1, 8, 1), layer="0")
+    assert str(field) == "3 x 1, jump 1, from -3 x 0"
+    assert field.axes[0].seen(0, 8) == range(0)
+    measured = effective_receptive_field(nn.Sequential(network), "0", (1, 8, 1), unit=(0, 0), count=1)
+    assert set(measured.influence[:, 0].nonzero()[0]) == copied
+
+
+def test_behind_a_circular_padding_fields_are_unknown() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 3, padding=1, padding_mode="circular"), nn.ReLU())
+    fields = receptive_field(network, (1, 8, 8))
+    assert not fields["0"].unknown
+    assert fields["1"].unknown == fields["2"].unknown == "it is written in place, through a view of a part"

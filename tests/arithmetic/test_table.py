@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from convatlas.arithmetic import layers
 from convatlas.arithmetic.tables.alignment import layer_differences
 from convatlas.arithmetic.tables.table import LayerTable, layer_table
-from convatlas.arithmetic.tables.text import cells, to_csv, to_dict, to_markdown, told_bytes
+from convatlas.arithmetic.tables.text import cells, to_csv, to_dict, to_markdown, told_bytes, totals
 from convatlas.arithmetic.tracing.trace import TraceError, trace
 from convatlas.catalog import card
 from convatlas.models import create_model
@@ -239,11 +239,45 @@ def test_the_table_until_a_network_stopped() -> None:
         ("first.1", "BatchNorm2d"),
         ("first.2", "ReLU"),
         ("second.0", "Flatten"),
-        ("second.1", "Linear (stopped here)"),
-        ("second.1", "not reached"),
+        ("second.1", "Linear (stopped here, got 1x144)"),
         ("third", "not reached"),
     ]
     assert sum(row.parameters for row in table.rows) == table.totals.parameters
+
+
+class Refuses(nn.Module):
+    """Stops in its own words, after its layer has ended well."""
+
+    def __init__(self, *, within: bool) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        self.scale = nn.Parameter(torch.ones(3))
+        self.inner = Refuses(within=False) if within else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer(x)
+        if self.inner is not None:
+            x = self.inner(x)
+        raise KeyError("no such thing")
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_a_module_with_parts_that_stops_itself_has_a_row_for_it(within: bool) -> None:
+    with pytest.raises(TraceError) as caught:
+        table_of(Refuses(within=within), image(4))
+    table = layer_table(caught.value.partial)
+    rows = {row.path: (row.operation, row.parameters) for row in table.rows}
+    assert rows["layer"] == ("Linear", 20)
+    assert rows["inner" if within else ""] == ("Refuses (stopped here, got 1x4)", 3)
+    assert sum(row.parameters for row in table.rows) == table.totals.parameters
+    assert sum("stopped here" in row.operation for row in table.rows) == 1
+
+
+def test_where_fields_become_unknown_is_noted_with_the_reason() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3, padding=1, padding_mode="circular"), nn.ReLU())
+    (words,) = table_of(network, image(3, 8, 8)).notes
+    assert words.startswith("receptive fields are not known from 1 (Conv2d 3x3) on: ")
+    assert table_of(nn.Sequential(nn.Linear(4, 4), nn.ReLU()), image(4)).notes == ()
 
 
 # --- Words
@@ -251,12 +285,17 @@ def test_the_table_until_a_network_stopped() -> None:
 
 def test_the_cells_leave_out_columns_that_say_nothing() -> None:
     names, rows = cells(table_of(ours("resnet18"), image(3, 64, 64)))
-    assert "with attention" not in names
-    assert "sees" in names
+    assert "as torch counts" not in names
+    assert {"sees", "jump"} <= set(names)
     assert all(len(row) == len(names) for row in rows)
-    names, _ = cells(table_of(nn.Linear(4, 2), image(4)))
-    assert "sees" not in names or "all" in {row[names.index("sees")] for row in rows}
-    assert "with attention" in cells(table_of(Torture(), *torture_inputs()))[0]
+    for network, given in (
+        (nn.Sequential(nn.Linear(4, 2), nn.ReLU()), image(4)),
+        (nn.Sequential(nn.Embedding(9, 4), nn.Linear(4, 2)), torch.zeros(1, 3, dtype=torch.long, device="meta")),
+    ):
+        names, rows = cells(table_of(network, given))  # no picture: nothing that could be seen
+        assert not {"sees", "jump"} & set(names)
+        assert {len(row) for row in rows} == {len(names)}
+    assert "as torch counts" in cells(table_of(Torture(), *torture_inputs()))[0]
 
 
 def test_each_form_holds_every_row() -> None:
@@ -273,10 +312,17 @@ def test_each_form_holds_every_row() -> None:
 
 @pytest.mark.parametrize(
     ("count", "told"),
-    [(0, ""), (336, "336 B"), (16_384, "16.4 kB"), (12_845_056, "12.8 MB"), (3_100_000_000, "3.1 GB")],
+    [(0, "0 B"), (336, "336 B"), (16_384, "16.4 kB"), (12_845_056, "12.8 MB"), (3_100_000_000, "3.1 GB")],
 )
 def test_bytes_are_told_in_decimal_units(count: int, told: str) -> None:
     assert told_bytes(count) == told
+
+
+def test_a_network_without_parameters_has_0_bytes_of_them() -> None:
+    table = table_of(nn.Flatten(), image(3, 2, 2))
+    assert dict(totals(table))["memory"] == "0 B of weights, 0 B of outputs"
+    names, rows = cells(table)
+    assert {row[names.index("memory")] for row in rows} == {""}
 
 
 # --- Two tables

@@ -2,8 +2,10 @@
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -189,6 +191,43 @@ def test_parameters_of_torchscript_are_parameters(compiled: Callable[[nn.Module]
     convolution = next(op for op in traced.ops if "convolution" in op.kind)
     assert convolution.kind == "convolution"
     assert traced.parameters[convolution.inputs[1].id] == "0.weight"
+
+
+@pytest.mark.parametrize("read", [lambda x: float(x.numpy().mean()), lambda x: float(np.asarray(x).mean())])
+def test_what_uses_numpy_is_run_for_real(read: Callable[[Tensor], float]) -> None:
+    class Reads(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.relu(x) * read(x.detach())
+
+    traced = trace(Reads(), image(3, 4, 4))
+    assert traced.how == "cpu"
+    assert "for real" in traced.notes[0]
+    assert kinds(traced)[-1] == "mul"
+
+
+def test_a_default_device_of_the_user_s_is_not_obeyed() -> None:
+    class Makes(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + torch.zeros(4) if x.mean() > -1 else x
+
+    torch.set_default_device("meta")
+    try:
+        assert trace(Makes(), torch.empty(1, 4)).how == "cpu"
+    finally:
+        torch.set_default_device(None)
+
+
+def test_modules_in_other_threads_are_noted() -> None:
+    class Threads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(4, 4), nn.Linear(4, 4)])
+
+        def forward(self, x: Tensor) -> Tensor:
+            with ThreadPoolExecutor(1) as pool:
+                return sum(pool.map(lambda layer: layer(x), self.layers))
+
+    assert "other threads called modules" in trace(Threads(), image(4)).notes[-1]
 
 
 def test_what_needs_random_numbers_of_python_is_run() -> None:

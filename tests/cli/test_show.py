@@ -37,6 +37,11 @@ ready = nn.Linear(4, 2)
 number = 3
 
 
+class Exits(nn.Module):
+    def forward(self, x):
+        raise SystemExit(4)
+
+
 def small():
     return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
 
@@ -184,13 +189,19 @@ def test_a_network_that_has_to_run_for_real_says_so(capsys: pytest.CaptureFixtur
 def test_a_network_that_stops_shows_its_table_until_then(capsys: pytest.CaptureFixture[str], here: Path) -> None:
     code, out, err = run(capsys, f"{here}:stops", "--input", "3x8x8")
     assert code == 1
-    assert "Linear (stopped here)" in out
+    assert "Linear (stopped here, got 1x144)" in out
     assert "9·3·4 + 4 = 112" in out
     assert "Sequential stopped in 3 (Linear), which got 1x144" in err
     assert "Traceback" not in err
     code, out, _ = run(capsys, f"{here}:stops", "--input", "3x8x8", "--json")
     assert code == 1
     assert "stopped in 3 (Linear)" in json.loads(out)["stopped"]
+
+
+def test_a_network_that_wants_to_end_the_program_does_not(capsys: pytest.CaptureFixture[str], here: Path) -> None:
+    code, _, err = run(capsys, f"{here}:Exits", "--input", "3x8x8")
+    assert code == 1
+    assert "it called sys.exit(4)" in err
 
 
 def test_a_network_that_stops_is_folded_and_written_as_any_other(
@@ -245,6 +256,9 @@ def test_what_cannot_be_found_is_said_in_words(
         (["vgg16", "--set", "depth=3"], "has no option 'depth'"),
         (["vgg16", "--set", "depth"], "expected model.field=value"),
         (["torch.nn:Identity", "--input", "3", "--set", "width=2"], "only a network of the atlas"),
+        (["vgg16", "--input", "3x64x64", "--input", "3x64x64"], "vgg16: too many positional arguments"),
+        (["vgg16", "--html", "."], "--html .: expected a file to write"),
+        (["convatlas.no_such:Thing", "--input", "3"], "there is no module convatlas.no_such"),
     ],
 )
 def test_impossible_wishes_are_refused(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -325,7 +339,7 @@ def test_shapes_need_no_torchvision_and_no_compiler(tmp_path: Path) -> None:
 
 
 def test_what_was_measured_is_hardly_longer_than_importing_torch() -> None:
-    """`python -m benchmarks show`: VGG-16 in at most twice the time of importing torch, NASNet 2 s beyond it."""
+    """The record that `python -m benchmarks show` renews: at most 2 x importing torch, and 2 s beyond it."""
     measured = json.loads((RESULTS / "show.json").read_text(encoding="utf-8"))
     assert len(measured["vgg16_over_import"]) == len(measured["nasnet_beyond_import"]) == benchmark.ROUNDS
     assert statistics.median(measured["vgg16_over_import"]) <= 2

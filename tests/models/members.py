@@ -208,8 +208,13 @@ def designs(*, besides: set[str] = frozenset()) -> pytest.MarkDecorator:
 
 
 def images(name: str, count: int = 2, *, channels: int | None = None, side: int | None = None) -> Tensor:
+    """The first of the sixteen whose averages `settled` gives a network.
+
+    Others can leave a deep one a hundred times as large, rounding errors with them: EfficientNet-B6's reach 1.5e-10.
+    """
     side = side or SIDES[MODELS[name]]
-    return torch.randn(count, channels or card(name).input[0], side, side)
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(16, channels or card(name).input[0], side, side, generator=generator)[:count]
 
 
 def settled(name: str, *, side: int | None = None, **changes: object) -> nn.Module:

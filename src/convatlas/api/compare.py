@@ -6,7 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
-from convatlas.api.show import Input, find_network, folded, table_of
+from convatlas.api.show import Input, folded, table_of
+from convatlas.api.target import find_network
 from convatlas.arithmetic.tables.alignment import Difference, layer_differences
 from convatlas.arithmetic.tables.table import LayerTable
 from convatlas.engine.bundle import bundle_folder, holds_bundle, read_bundle

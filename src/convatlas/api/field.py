@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from convatlas.api.create import create_model
-from convatlas.api.show import Shown, find_network
+from convatlas.api.target import Target, find_network
 from convatlas.arithmetic.field.effective import EffectiveField, effective_receptive_field
 from convatlas.arithmetic.field.theoretical import LayerField, layer_fields
 from convatlas.arithmetic.field.visits import Counts, field_visits
@@ -98,7 +98,7 @@ def field(
 
 def _found(
     target: str | Path | nn.Module, changes: Mapping[str, object], *, weights: str | None, seed: int, measured: bool
-) -> Shown:
+) -> Target:
     """The network, with numbers where it is to be measured."""
     shown = find_network(target, changes)
     on_meta = any(parameter.is_meta for parameter in shown.network.parameters())

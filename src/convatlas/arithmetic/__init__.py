@@ -64,6 +64,7 @@ _HOMES = {
     "path_visits": "convatlas.arithmetic.field.visits",
     "pooling": "convatlas.arithmetic.layers",
     "pooling_size": "convatlas.arithmetic.sizes",
+    "receptive_field": "convatlas.arithmetic.field.theoretical",
     "receptive_fields": "convatlas.arithmetic.field.theoretical",
     "resolution_multiplier": "convatlas.arithmetic.costs.filters",
     "same_padding": "convatlas.arithmetic.padding",
@@ -141,6 +142,7 @@ __all__ = [
     "path_visits",
     "pooling",
     "pooling_size",
+    "receptive_field",
     "receptive_fields",
     "resolution_multiplier",
     "same_padding",
@@ -196,7 +198,7 @@ if TYPE_CHECKING:
     from convatlas.arithmetic.errata import ERRATA, Erratum
     from convatlas.arithmetic.field.closed import AxisField, ReceptiveField, WindowLayer, field_of_chain
     from convatlas.arithmetic.field.effective import EffectiveField, effective_receptive_field
-    from convatlas.arithmetic.field.theoretical import LayerField, layer_fields, receptive_fields
+    from convatlas.arithmetic.field.theoretical import LayerField, layer_fields, receptive_field, receptive_fields
     from convatlas.arithmetic.field.visits import field_visits, path_visits, visits_along, window_visits
     from convatlas.arithmetic.layers import (
         Layer,

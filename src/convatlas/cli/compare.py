@@ -77,11 +77,11 @@ def _print_totals(result: "NetworkComparison") -> None:
         )
         for name, table, recorded in zip(result.names, result.tables, result.recorded, strict=True)
     ]
-    numbers = ["rows", "parameters", "MACs", "with attention", "connections", "weights", "outputs"]
+    numbers = ["rows", "parameters", "MACs", "as torch counts", "connections", "weights", "outputs"]
     names = ["network", "input", *numbers, "score"]
     kept = [place for place, name in enumerate(names) if name != "score" or any(row[place] for row in rows)]
     if all(table.totals.macs == table.totals.torch_macs for table in result.tables):
-        kept.remove(names.index("with attention"))
+        kept.remove(names.index("as torch counts"))
     print_table([names[place] for place in kept], [[row[place] for place in kept] for row in rows], right=numbers)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from convatlas.arithmetic.tracing.trace import TraceError
 
 # What a narrow terminal goes without, the first the soonest.
-_SPARE = ("connections", "jump", "memory", "sees", "with attention")
+_SPARE = ("connections", "jump", "memory", "sees", "as torch counts")
 
 
 class Form(StrEnum):
@@ -66,6 +66,8 @@ def show(
     Nothing is computed where the network allows it: shapes alone go through it.
     """
     form = _form(as_json, as_csv, as_markdown)
+    if html is not None and (html.is_dir() or not html.name):
+        raise UsageError(f"--html {html}: expected a file to write, such as {html / 'layers.html'}")
     from convatlas.api.show import folded, partial_table
     from convatlas.api.show import show as table_of
     from convatlas.arithmetic.tracing.trace import TraceError

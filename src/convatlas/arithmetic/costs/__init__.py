@@ -36,7 +36,7 @@ COMPARISONS: Final[dict[str, Callable[[], Comparison]]] = {
 def compare_costs(name: str | None = None) -> tuple[Comparison, ...]:
     """All comparisons of the notes with the notes' numbers, or the one of this name.
 
-    compare_costs("two-3x3")[0].ratio -> 1.39. For other numbers call the function itself, as in
+    compare_costs("two-3x3")[0].ratio -> 1.3888888888888888. For other numbers call the function itself, as in
     `convatlas.arithmetic.separable_or_full(in_channels=64, out_channels=128)`.
 
     Raises UsageError for an unknown name, with the nearest ones.

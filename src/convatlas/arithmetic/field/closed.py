@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from convatlas.arithmetic.axes import PerAxis, axes_of, per_axis
+from convatlas.arithmetic.axes import PerAxis, axes_of, per_axis, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +24,8 @@ class AxisField:
     start: the first pixel that the unit at place 0 sees.
     whole: each unit also depends on the whole picture, or the fields cover it; with a gate (squeeze-excitation) or
     attention beside a local path, size, jump and start are the local path's.
-    Transposed convolution and interpolation make halves and other fractions: the pixels seen are the whole numbers in
-    the interval.
+    Transposed convolution, interpolation and adaptive pooling make halves and other fractions: the pixels seen are the
+    whole numbers in the interval.
     """
 
     size: Fraction
@@ -42,6 +42,8 @@ class AxisField:
         """The pixels of an axis of `pixels` that the unit at this place sees; empty when it sees padding alone.
 
         The last few are among them also where a stride leaves them unread, since the field is the same at every place.
+        What lies in the padding counts as zeros: of a padding that copies pixels (reflect, replicate) those that were
+        copied are not among them, unless the field reaches them itself.
         """
         if self.whole:
             return range(pixels)
@@ -113,7 +115,10 @@ def field_of_chain(layers: Sequence[WindowLayer], *, axes: int = 2) -> Receptive
         size = 1 + sum of (k_l - 1) d_l j_l,  jump = product of all s_l,  start = -sum of p_l j_l
 
     Araujo et al., the closed forms of r_0, S_0 and -P_0; a dilated kernel spans (k - 1) d + 1.
+
+    Raises UsageError for axes below 1, and for layers that are given for another number of axes.
     """
+    whole("axes", axes, 1)
     along = [layer.along(axes) for layer in layers]
     return ReceptiveField(axes=tuple(_chain_along([each[axis] for each in along]) for axis in range(axes)))
 

@@ -13,6 +13,7 @@ from fractions import Fraction
 from convatlas.arithmetic.field.closed import AxisField, ReceptiveField
 
 ZERO = Fraction(0)
+NO_PLACES = "the input has no places, as a picture has"
 
 
 @dataclass(frozen=True)
@@ -254,7 +255,7 @@ def _without(places: Places, index: int, position: int, axis: int) -> Places:
 def as_field(places: Places) -> ReceptiveField:
     """The map as a receptive field: places that lie along several dimensions of the tensor have no one jump."""
     if not places.picture:
-        return ReceptiveField(unknown="the input has no places, as a picture has")
+        return ReceptiveField(unknown=NO_PLACES)
     return ReceptiveField(axes=tuple(_axis_field(places, axis) for axis in range(len(places.picture))))
 
 

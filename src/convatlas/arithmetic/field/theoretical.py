@@ -57,6 +57,9 @@ def receptive_field(
     layer: the name of one of the network's features ("conv5" of vgg16), or the dotted path of a module. A module that
     is called several times counts as after its last call; one that gives several tensors, by its first.
 
+    Padding counts where it lies, outside the picture. Where it copies pixels (reflect, replicate), a unit at the edge
+    also sees those that were copied, which may lie beyond its field; behind a circular padding, fields are unknown.
+
     The network is left as it was. Raises UsageError for a layer that there is not, or that does not see the picture,
     TraceError for a network that does not run on such a picture, and the network's own error where it refuses it.
     """
@@ -184,7 +187,7 @@ class _Walk:
         for key in written:
             if isinstance(self.known[key], str) or self.known[key] != before[key]:
                 for other in self._views.get(key, {key}) - {key}:
-                    self.known[other] = "written through a view of it"
+                    self.known[other] = "it is written in place, through a view of a part"
 
     def _states(self, op: Op) -> Sequence[Seen]:
         reasons = [state for ref in op.inputs if isinstance(state := self.known.get(ref.id), str)]

@@ -78,7 +78,10 @@ def adaptive_pooling(op: Op, x: Places) -> Places:
 
 
 def padding(op: Op, x: Places) -> Places:
-    """Zeros, the edge or a mirror image around: what is added counts where it lies. Negative paddings crop."""
+    """Zeros, the edge or a mirror image around: what is added counts where it lies, not where it was copied from.
+
+    Negative paddings crop.
+    """
     pads = cast("Sequence[int]", op.args[1])
     for index in range(len(pads) // 2):
         dim = len(x.dims) - 1 - index

@@ -68,6 +68,7 @@ class Ledger:
         self._traced = traced
         self._parameters = {state.ref.id: state for state in traced.states if state.kind == "parameter"}
         self._unspent = dict(self._parameters)
+        self._order = {key: place for place, key in enumerate(self._parameters)}
         self._made_of = {state.ref.id: frozenset({state.ref.id}) for state in traced.states}
         self._of_input = {ref.id for ref in traced.inputs}  # memories, each by the tensor that it was made for
         self._views: dict[int, int] = {}  # tensor -> the memory that it looks into
@@ -96,7 +97,7 @@ class Ledger:
     def _enter(self, *ops: Op) -> Spent:
         fresh: dict[int, State] = {}
         again = False
-        told: list[tuple[frozenset[int], tuple[tuple[int, ...], ...] | None]] = []
+        told: list[tuple[int, tuple[tuple[int, ...], ...] | None]] = []
         links = macs = torch_macs = filled = 0
         for op in ops:
             self._locate(op)
@@ -108,10 +109,13 @@ class Ledger:
                 continue
             used = self._used(op) & self._parameters.keys()
             again = again or bool(used - self._unspent.keys() - fresh.keys())
-            fresh |= {key: self._unspent.pop(key) for key in used & self._unspent.keys()}
-            if used:
-                learned = [ref for ref in op.inputs if self._made_of.get(ref.id, _NONE) & used]
-                told.append((used, parameter_terms(op, learned)))
+            first = {
+                key: self._unspent.pop(key) for key in sorted(used & self._unspent.keys(), key=self._order.__getitem__)
+            }
+            fresh |= first
+            if first:
+                terms = parameter_terms(op, [state.ref for state in first.values()], self._made_from)
+                told.append((self._order[next(iter(first))], terms))
             if found is not None:
                 torch_macs += found.macs
                 of_weights = op.kind == "convolution" or any(self.is_constant((each,)) for each in found.factors or ())
@@ -123,12 +127,18 @@ class Ledger:
         return Spent(
             parameters=count,
             trainable=_count(state for state in fresh.values() if state.trainable),
-            formula=_formula(count, [terms for used, terms in told if used & fresh.keys()], again),
+            formula=_formula([terms for _, terms in sorted(told, key=lambda each: each[0])], again),
             connections=links,
             macs=macs,
             torch_macs=torch_macs,
             activation_bytes=filled,
         )
+
+    def rest_of(self, path: str) -> tuple[int, int]:
+        """Parameters of this module itself that no operation has used, and how many are trained; spent from now on."""
+        found = [key for key, state in self._unspent.items() if state.name.rpartition(".")[0] == path]
+        states = [self._unspent.pop(key) for key in found]
+        return _count(states), _count(state for state in states if state.trainable)
 
     def unused(self) -> list[tuple[str, int, int]]:
         """Parameters that no operation has used: their module's path, how many, and how many of them are trained."""
@@ -166,18 +176,18 @@ class Ledger:
         return filled
 
     def _used(self, op: Op) -> frozenset[int]:
-        return frozenset().union(*(self._made_of.get(ref.id, _NONE) for ref in op.inputs))
+        return frozenset().union(*map(self._made_from, op.inputs))
+
+    def _made_from(self, ref: TensorRef) -> frozenset[int]:
+        return self._made_of.get(ref.id, _NONE)
 
 
 def _count(states: Iterable[State]) -> int:
     return sum(math.prod(state.ref.shape) for state in states)
 
 
-def _formula(count: int, told: list[tuple[tuple[int, ...], ...] | None], again: bool) -> str:
-    """The products, where they are known and come to the count."""
-    if not count:
+def _formula(told: Sequence[tuple[tuple[int, ...], ...] | None], again: bool) -> str:
+    """Each operation's first parameters as products, where all are known."""
+    if not told:
         return "counted above" if again else ""
-    if None in told:
-        return ""
-    written = Written(*(term for terms in told if terms is not None for term in terms))
-    return str(written) if written.value == count else ""
+    return "" if None in told else str(Written(*(term for terms in told if terms is not None for term in terms)))

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from convatlas.arithmetic.field.closed import ReceptiveField
+from convatlas.arithmetic.field.places import NO_PLACES
 from convatlas.arithmetic.field.theoretical import fields_of_calls, receptive_fields
 from convatlas.arithmetic.tables.ledger import Ledger, parts
 from convatlas.arithmetic.tracing.operations import REARRANGING, SEVERAL, settings
@@ -28,7 +29,8 @@ class Row:
     `9·64·128 + 128 = 73,856`; empty for those of a layer that is not known here.
     connections: as LeCun et al. 1998 count them, see `operations.connections`.
     macs: multiply-accumulates of convolutions and dense layers, as the cards state them. torch_macs: those of every
-    matrix product, attention's too: half of what torch.utils.flop_counter counts.
+    matrix product, attention's too: half of what torch.utils.flop_counter counts, and those of what torch runs as one
+    operation that its counter does not know, such as an LSTM.
     activation_bytes: new memory of all that its operations make from the input, as if nothing were freed: what training
     holds, nearly. Views and what is written in place make none. Attention in one operation makes its output alone.
     field: what its units see of the picture. calls: the chain of module calls that it is within, for folding.
@@ -120,7 +122,7 @@ def layer_table(traced: Trace) -> LayerTable:
         rows=rows,
         totals=_totals(traced.states, rows),
         how=traced.how,
-        notes=_notes(traced),
+        notes=(*_notes(traced), *_unknown(traced.network, rows)),
         _calls=traced.calls,
         _fields=fields,
     )
@@ -132,6 +134,15 @@ def _notes(traced: Trace) -> tuple[str, ...]:
     return (*traced.notes, f"the receptive fields are those in the first of its {len(traced.inputs)} inputs")
 
 
+def _unknown(network: str, rows: Sequence[Row]) -> tuple[str, ...]:
+    """From where on nobody can say what the units see, and why."""
+    for row in rows:
+        if row.field is not None and row.field.unknown not in ("", NO_PLACES):
+            where = f"{row.path or network} ({row.operation})"
+            return (f"receptive fields are not known from {where} on: {row.field.unknown}",)
+    return ()
+
+
 class _Rows:
     """Goes through a trace in order, and makes the rows."""
 
@@ -141,7 +152,6 @@ class _Rows:
         self._of_tensors = receptive_fields(traced) if traced.inputs else {}
         self._ledger = Ledger(traced)
         self._chains = _chains(traced.calls)
-        self._stopped = set(self._chains[-1]) if traced.stopped and traced.calls else set()
         self._index = {(call.path, call.call): index for index, call in enumerate(traced.calls)}
 
     def all(self) -> tuple[Row, ...]:
@@ -162,6 +172,7 @@ class _Rows:
             moved, filled = [], 0
             rows += self._between(part) if isinstance(part, Op) else [self._layer(part)]
         rows += self._rearranged(moved, filled)
+        rows += self._stopped_between(rows)
         rows += [
             Row(
                 path=name,
@@ -180,16 +191,18 @@ class _Rows:
         call = self._traced.calls[index]
         ops = self._traced.ops[call.begin : call.end]
         spent = self._ledger.enter(index)
-        told = "" if call.children else next((words for op in ops if (words := settings(op))), "")
+        told = "" if call.children else next((words for op in ops if (words := settings(op, call.kind))), "")
+        here = index == self._traced.stopped_in
+        parameters, trainable = self._ledger.rest_of(call.path) if here else (0, 0)
         return Row(
             path=call.path,
             call=call.call,
-            operation=f"{call.kind} {told}".rstrip() + (" (stopped here)" if index in self._stopped else ""),
+            operation=f"{call.kind} {told}".rstrip() + (_stopped(call) if here else ""),
             inputs=_shapes(call.inputs),
             outputs=_shapes(call.outputs),
-            parameters=spent.parameters,
-            trainable=spent.trainable,
-            formula=spent.formula,
+            parameters=spent.parameters + parameters,
+            trainable=spent.trainable + trainable,
+            formula="" if parameters else spent.formula,
             connections=spent.connections,
             macs=spent.macs,
             torch_macs=spent.torch_macs,
@@ -197,6 +210,26 @@ class _Rows:
             field=self._of_calls[index],
             calls=self._chains[index],
         )
+
+    def _stopped_between(self, rows: Sequence[Row]) -> list[Row]:
+        """The row of a module with parts that stopped in its own words, after the rows of its parts."""
+        index = self._traced.stopped_in
+        if index is None or any(row.calls and row.calls[-1] == index and "(stopped" in row.operation for row in rows):
+            return []
+        call = self._traced.calls[index]
+        parameters, trainable = self._ledger.rest_of(call.path)
+        return [
+            Row(
+                path=call.path,
+                call=call.call,
+                operation=f"{call.kind}{_stopped(call)}",
+                inputs=_shapes(call.inputs),
+                outputs=(),
+                parameters=parameters,
+                trainable=trainable,
+                calls=self._chains[index],
+            )
+        ]
 
     def _between(self, op: Op) -> list[Row]:
         """The row of an operation that a module with parts does itself; none where a reader would not miss it."""
@@ -286,6 +319,11 @@ def _numbers(ref: TensorRef) -> int:
 
 def _shapes(refs: Sequence[TensorRef]) -> tuple[Shape, ...]:
     return tuple(ref.shape for ref in refs)
+
+
+def _stopped(call: Call) -> str:
+    got = " and ".join("x".join(map(str, ref.shape)) or "one number" for ref in call.inputs) or "no tensor"
+    return f" (stopped here, got {got})"
 
 
 def _told(kind: str) -> str:

@@ -7,21 +7,19 @@ from collections.abc import Mapping, Sequence
 from convatlas.arithmetic.field.closed import ReceptiveField, number
 from convatlas.arithmetic.tables.table import LayerTable, Row, Shape
 
-RIGHT = ("MACs", "with attention", "connections", "memory", "sees", "jump")
+RIGHT = ("MACs", "as torch counts", "connections", "memory", "sees", "jump")
 _NAMES = ("layer", "operation", "output", "parameters", *RIGHT)
 
 
 def cells(table: LayerTable) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The names of the columns, and each row's cells; zeros are empty.
 
-    "with attention" is there only where it differs from "MACs"; "sees" and "jump" where the picture can be followed.
+    "as torch counts" is there only where it differs from "MACs"; "sees" and "jump" where the picture can be followed.
     """
     rows = [_cells(table, row) for row in table.rows]
-    left_out = set()
+    left_out = {name for name in ("sees", "jump") if all(row[name] in ("", "?") for row in rows)}
     if all(row.macs == row.torch_macs for row in table.rows):
-        left_out.add("with attention")
-    if not any(row["sees"] for row in rows):
-        left_out |= {"sees", "jump"}
+        left_out.add("as torch counts")
     names = tuple(name for name in _NAMES if name not in left_out)
     return names, [tuple(row[name] for name in names) for row in rows]
 
@@ -34,9 +32,9 @@ def _cells(table: LayerTable, row: Row) -> Mapping[str, str]:
         "output": told_shapes(row.outputs),
         "parameters": row.formula or count(row.parameters),
         "MACs": count(row.macs),
-        "with attention": count(row.torch_macs),
+        "as torch counts": count(row.torch_macs),
         "connections": count(row.connections),
-        "memory": told_bytes(row.activation_bytes),
+        "memory": told_bytes(row.activation_bytes) if row.activation_bytes else "",
         "sees": sees,
         "jump": jump,
     }
@@ -50,13 +48,13 @@ def totals(table: LayerTable) -> list[tuple[str, str]]:
         ("parameters", f"{sums.parameters:,}" + (f", {frozen:,} of them not trained" if frozen else "")),
         ("buffers", f"{sums.buffers:,}"),
         ("MACs", f"{sums.macs:,}"),
-        ("with attention", f"{sums.torch_macs:,}"),
+        ("as torch counts", f"{sums.torch_macs:,}"),
         ("connections", f"{sums.connections:,}"),
         ("memory", f"{told_bytes(sums.state_bytes)} of weights, {told_bytes(sums.activation_bytes)} of outputs"),
     ]
     left_out = {"buffers"} if not sums.buffers else set()
     if sums.macs == sums.torch_macs:
-        left_out.add("with attention")
+        left_out.add("as torch counts")
     return [(name, words) for name, words in parts if name not in left_out]
 
 
@@ -147,7 +145,7 @@ def record(row: Row) -> dict[str, object]:
         "formula": row.formula,
         "connections": row.connections,
         "macs": row.macs,
-        "macs_with_attention": row.torch_macs,
+        "torch_macs": row.torch_macs,
         "activation_bytes": row.activation_bytes,
         "receptive_field": None if row.field is None else _field(row.field),
     }
@@ -195,11 +193,11 @@ def told_shapes(shapes: Sequence[Shape]) -> str:
 
 
 def told_bytes(count: int) -> str:
-    """`12.8 MB`, `16.4 kB`, `336 B`; nothing for 0."""
+    """`12.8 MB`, `16.4 kB`, `336 B`."""
     for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
         if count >= unit:
             return f"{count / unit:.1f} {name}"
-    return f"{count} B" if count else ""
+    return f"{count} B"
 
 
 def count(value: int) -> str:

@@ -49,14 +49,19 @@ def products(op: Op) -> Products | None:
         return _convolution(op)
     if op.kind in _MATRICES:
         return _matrices(op, _MATRICES[op.kind])
-    if op.kind in _ATTENTION:
-        query, key, value = _tensors(op.args[:3])
-        return Products(query[0] * query[1] * query[2] * key[2] * (query[3] + value[3]))
-    return None
+    return _attention(op) if op.kind in _ATTENTION else None
 
 
-def _tensors(values: Sequence[object]) -> list[tuple[int, ...]]:
-    return [value.shape for value in values if isinstance(value, TensorRef)]
+def _attention(op: Op) -> Products | None:
+    """Of each query (…, E) with all keys (…, S, E), then of its S weights with the values (…, S, Ev).
+
+    There are as many queries as the output (…, Ev) has places: groups of heads share keys, batches are broadcast.
+    """
+    query, key, value = op.args[:3]
+    if not isinstance(query, TensorRef) or not isinstance(key, TensorRef) or not isinstance(value, TensorRef):
+        return None
+    queries = math.prod(op.outputs[0].shape[:-1])
+    return Products(queries * key.shape[-2] * (query.shape[-1] + value.shape[-1]))
 
 
 def _convolution(op: Op) -> Products | None:
@@ -80,8 +85,11 @@ def _matrices(op: Op, first: int) -> Products | None:
 def connections(op: Op, is_constant: Callable[[TensorRef], bool]) -> int:
     """For each output the inputs that it reads by a weight or in a window, and one for its bias.
 
-    Counted as LeCun et al. 1998 do, for convolutions, dense layers, poolings, BatchNorm and learned or fixed offsets;
-    what two tensors made from the input do to each other (attention, gates, shortcuts) counts none.
+    Counted as LeCun et al. 1998 do, for convolutions, dense layers, poolings and learned or fixed offsets; a mean is a
+    pooling, and so is a sum, largest or smallest value of each map (N, C, H, W). Batch, layer, group and instance
+    normalisation count 2 for each output alike, with parameters or without: the value that it scales, and the shift;
+    what their statistics read counts none. Nor does what two tensors made from the input do to each other (attention,
+    gates, shortcuts).
     """
     made = math.prod(op.outputs[0].shape) if op.outputs else 0
     found = products(op)
@@ -92,34 +100,65 @@ def connections(op: Op, is_constant: Callable[[TensorRef], bool]) -> int:
         return made * math.prod(_window(op))
     if op.kind.strip("_").startswith("adaptive_"):
         return _in_adaptive_windows(op)
-    if op.kind == "mean":  # each input in one window
+    if op.kind == "mean" or _reduces_maps(op):  # each input in one window
         return math.prod(op.inputs[0].shape)
-    if "batch_norm" in op.kind:
+    if any(norm in op.kind for norm in ("batch_norm", "layer_norm", "group_norm")):  # an instance norm is a batch norm
         return 2 * made
     offset = op.kind.removesuffix("_") in ("add", "sub") and any(map(is_constant, op.inputs))
     return made if offset else 0
 
 
-def parameter_terms(op: Op, learned: Sequence[TensorRef]) -> tuple[tuple[int, ...], ...] | None:
-    """What the learned tensors of a known operation count, as a sum of products: ((9, 64, 128), (128,)); else None."""
+def _reduces_maps(op: Op) -> bool:
+    """Whether it makes one number of each map. A sum over one dimension may be anything, such as a distance's."""
+    if op.kind not in ("sum", "amax", "amin") or len(op.args) < 2:
+        return False
+    rank = len(op.inputs[0].shape)
+    return rank > 3 and {dim % rank for dim in _numbers(op.args[1])} == set(range(2, rank))
+
+
+def parameter_terms(
+    op: Op, parameters: Sequence[TensorRef], made_of: Callable[[TensorRef], frozenset[int]]
+) -> tuple[tuple[int, ...], ...] | None:
+    """What these parameters of a known operation count, as a sum of products: ((9, 64, 128), (128,)); else None.
+
+    made_of: the ids of the parameters that a tensor is made of; a normalised weight of two, say.
+    """
     found = products(op)
-    if op.kind == "convolution" and found is not None and found.factors is not None:
-        out, into, *kernel = found.factors[1].shape
-        taps = math.prod(kernel)
-        weight = (into, out) if taps == 1 else (taps, into, out)
-        return _with_bias(tuple(each for each in weight if each > 1 or weight == (1, 1)), found.bias)
-    if op.kind in _MATRICES and found is not None and found.factors is not None:
-        return _with_bias(found.factors[1].shape[-2:], found.bias)
-    if op.kind.removesuffix("_") in ("add", "sub", "mul", "cat"):
-        return tuple(tuple(size for size in each.shape if size > 1) or (1,) for each in learned)
-    if "norm" in op.kind:
-        shapes = [each.shape for each in op.inputs[1:3]]
-        return ((len(shapes), *shapes[0]),) if shapes and len(set(shapes)) == 1 else None
-    return None
+    if found is not None and found.factors is not None:
+        return tuple(_weight(op, each, found.factors, made_of) for each in parameters)
+    shapes = [_without_ones(each.shape) for each in parameters]
+    if "norm" in op.kind and len(shapes) == 2 and shapes[0] == shapes[1]:
+        return ((2, *shapes[0]),)
+    known = "norm" in op.kind or op.kind.removesuffix("_") in _OF_OWN_SHAPE
+    return tuple(shapes) if known else None
 
 
-def _with_bias(weight: tuple[int, ...], bias: TensorRef | None) -> tuple[tuple[int, ...], ...]:
-    return (weight,) if bias is None else (weight, bias.shape)
+_OF_OWN_SHAPE = ("add", "sub", "mul", "cat", "embedding", "_embedding_bag", "_prelu_kernel", *_ATTENTION)
+
+
+def _weight(
+    op: Op, parameter: TensorRef, factors: tuple[TensorRef, TensorRef], made_of: Callable[[TensorRef], frozenset[int]]
+) -> tuple[int, ...]:
+    """A weight as its layer's closed form has it, inputs before outputs; what is none, such as a bias, by its shape."""
+    factor = next((each for each in factors if parameter.id in made_of(each)), None)
+    shape, count = parameter.shape, math.prod(parameter.shape)
+    if factor is None or len(shape) < 2:
+        return _without_ones(shape)
+    if op.kind == "convolution":
+        kernel = factor.shape[2:]
+        if shape[-len(kernel) :] != kernel:
+            return _without_ones(shape)
+        channels = shape[: -len(kernel)]  # out, in; of a transposed one in, out
+        channels = channels if op.args[6] else channels[::-1]
+        return _without_ones((math.prod(kernel), *channels))
+    for batch in (factor.shape[:-2], ()):  # a matrix for each of a batch; one, broadcast
+        if math.prod(batch) * math.prod(factor.shape[-2:]) == count:
+            return (*(size for size in batch if size > 1), *factor.shape[-2:])
+    return _without_ones(shape[::-1] if shape[-1] == factor.shape[-2] else shape)  # a part of it
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(size for size in shape if size > 1) or (1,)
 
 
 # --- Settings, in words
@@ -157,18 +196,21 @@ def _in_adaptive_windows(op: Op) -> int:
     return math.prod(sizes[:-axes]) * math.prod(read)
 
 
-def settings(op: Op) -> str:
-    """Kernel and what is not as usual, such as `3x3, stride 2, padding 1, groups 32`; empty for other operations."""
+def settings(op: Op, layer: str = "") -> str:
+    """Kernel and what is not as usual, such as `3x3, stride 2, padding 1, groups 32`; empty for other operations.
+
+    layer: the class of the layer, which may say already that it is transposed.
+    """
     if op.kind == "convolution":
         x, weight = op.inputs[:2]
         kernel = weight.shape[2:]
-        stride, padding, dilation = (_spread(_numbers(op.args[index]), len(kernel)) for index in (3, 4, 5))
+        stride, padding, dilation, more = (_spread(_numbers(op.args[index]), len(kernel)) for index in (3, 4, 5, 7))
         groups = op.args[8] if isinstance(op.args[8], int) else 1
         depthwise = groups > 1 and groups == x.shape[1]
         words = [_by(kernel), _unusual("stride", stride, 1), _unusual("padding", padding, 0)]
-        words += [_unusual("dilation", dilation, 1)]
+        words += [_unusual("output padding", more, 0), _unusual("dilation", dilation, 1)]
         words += ["depthwise" if depthwise else f"groups {groups}" if groups > 1 else ""]
-        words += ["transposed" if op.args[6] else ""]
+        words += ["transposed" if op.args[6] and "transpose" not in layer.lower() else ""]
         return ", ".join(filter(None, words))
     if op.kind in _WINDOWS:
         kernel = _window(op)

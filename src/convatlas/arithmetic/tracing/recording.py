@@ -33,12 +33,14 @@ def record(network: nn.Module, inputs: tuple[object, ...]) -> Trace:
             try:
                 return _told(_meta(network, inputs) if how == "meta" else _fake(network, inputs), reason)
             except TraceError as error:
+                if how == "fake":
+                    continue  # without numbers it does not run: let real ones say what is wrong, if anything is
                 if not _lacks_numbers(error.__cause__):
                     raise  # its shapes are wrong, or it refuses them: on real tensors it would again
                 where = error.path or error.partial.network
-                reason = reason or f"it does not run on tensors without numbers (at {where}: {error.reason})"
+                reason = f"it does not run on tensors without numbers (at {where}: {error.reason})"
                 fake_may_do = _blames_the_device(error.__cause__) and not _lazy_modules(network)  # nor do they mix
-        return _told(_run(network, inputs, "cpu", on_cpu, input_on_cpu), reason)
+        return _told(_real(network, inputs), reason)
 
 
 def _told(done: Trace, reason: str) -> Trace:
@@ -86,6 +88,11 @@ def _meta(network: nn.Module, inputs: tuple[object, ...]) -> Trace:
         return _run(network, inputs, "meta", on_meta, on_meta)
 
 
+def _real(network: nn.Module, inputs: tuple[object, ...]) -> Trace:
+    with torch.device("cpu"):  # whatever the user's default is
+        return _run(network, inputs, "cpu", on_cpu, input_on_cpu)
+
+
 def _fake(network: nn.Module, inputs: tuple[object, ...]) -> Trace:
     from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: PLC0415 - slow to import, and rarely needed
 
@@ -96,7 +103,7 @@ def _fake(network: nn.Module, inputs: tuple[object, ...]) -> Trace:
     level = log.level
     log.setLevel(logging.CRITICAL)  # it prints each failure, whether or not we know what to do next
     try:
-        with FakeTensorMode(allow_non_fake_inputs=True):
+        with FakeTensorMode(allow_non_fake_inputs=True), torch.device("cpu"):
             return _run(network, inputs, "fake", fake, fake)
     finally:
         log.setLevel(level)
@@ -113,7 +120,7 @@ def _run(network: nn.Module, inputs: tuple[object, ...], how: How, convert: Conv
             notes.append(_of_paths("lazy layers took their sizes from these inputs", lazy))
             first = RunLog(copied, how)
             first.paused = True  # there is no shape to log yet
-            with contextlib.suppress(Exception), Operations(first, own):
+            with contextlib.suppress(Exception, SystemExit), Operations(first, own):
                 copied(*values)  # if it fails, it will again, and then in the log
         log = RunLog(copied, how)
         log.notes += notes
@@ -121,7 +128,7 @@ def _run(network: nn.Module, inputs: tuple[object, ...], how: How, convert: Conv
         try:
             with log.watching(), Attention(log), Operations(log, own):
                 outputs = copied(*values)
-        except Exception as error:  # a stranger's forward may raise anything
+        except (Exception, SystemExit) as error:  # a stranger's forward may raise anything
             raise log.error(error) from error
         if own.touched:
             log.notes.append(

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import threading
 import weakref
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -33,7 +34,9 @@ class RunLog:
         self._count = 0
         self._under_way: list[_Begun] = []
         self._times: dict[str, int] = defaultdict(int)
-        self._failure: tuple[Exception, Call] | None = None
+        self._failure: tuple[BaseException, int] | None = None  # what stopped it, and the index of the call
+        self._thread = threading.get_ident()
+        self._elsewhere = False  # whether another thread has called a module
         self.paused = False
         self.ops: list[Op] = []
         self.calls: list[Call] = []
@@ -96,9 +99,9 @@ class RunLog:
             begun = self._begin(path, module, self.refs((args, kwargs)))
             try:
                 outputs = forward(*args, **kwargs)
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 if self._failure is None or self._failure[0] is not error:
-                    self._failure = (error, self.calls[begun.index])
+                    self._failure = (error, begun.index)
                 raise
             finally:
                 self._under_way.pop()
@@ -108,6 +111,7 @@ class RunLog:
         return watched
 
     def _begin(self, path: str, module: nn.Module, inputs: tuple[TensorRef, ...]) -> _Begun:
+        self._elsewhere |= threading.get_ident() != self._thread
         if self._under_way:
             parent = self._under_way[-1].index
             self.calls[parent] = dataclasses.replace(self.calls[parent], children=self.calls[parent].children + 1)
@@ -165,6 +169,8 @@ class RunLog:
         for begun in self._under_way:
             self.calls[begun.index] = dataclasses.replace(self.calls[begun.index], end=len(self.ops))
         notes = [f"autocast for {each} was not applied: types are those without it" for each in sorted(self.autocast)]
+        if self._elsewhere:
+            notes.append("other threads called modules: what these do there is not seen, and not counted")
         return Trace(
             inputs=self.inputs,
             outputs=self.outputs,
@@ -177,13 +183,16 @@ class RunLog:
             notes=(*self.notes, *notes),
         )
 
-    def error(self, error: Exception) -> TraceError:
+    def error(self, error: BaseException) -> TraceError:
         """The same, as the error that ended it: where it happened, and what was given there."""
         reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        at = self._failure[1] if self._failure is not None and self._failure[0] is error else None
+        if isinstance(error, SystemExit):
+            reason = f"it called sys.exit({error.code})"
+        index = self._failure[1] if self._failure is not None and self._failure[0] is error else None
+        at = None if index is None else self.calls[index]
         return TraceError(
             reason,
-            partial=dataclasses.replace(self.trace(), stopped=True),
+            partial=dataclasses.replace(self.trace(), stopped=True, stopped_in=index),
             path="" if at is None else at.path,
             kind=type(self._network).__name__ if at is None else at.kind,
             got=tuple(ref.shape for ref in (self.inputs if at is None else at.inputs)),

@@ -82,7 +82,7 @@ class Trace:
 
     inputs, outputs: the network's own. parameters: TensorRef.id of a parameter or buffer -> its dotted name.
     how: on what it was run: "meta", "fake", or "cpu", for real. notes: what the reader must know of it, in words.
-    stopped: whether it failed before its end.
+    stopped: whether it failed before its end. stopped_in: in which call, an index of `calls`, where it was in one.
     """
 
     inputs: tuple[TensorRef, ...]
@@ -95,6 +95,7 @@ class Trace:
     network: str  # its class
     notes: tuple[str, ...] = ()
     stopped: bool = False
+    stopped_in: int | None = None
 
 
 class TraceError(ConvatlasError):
