@@ -10,6 +10,7 @@ from pathlib import Path
 
 from benchmarks import (
     coco_ap,
+    coco_reading,
     cold_start,
     construct,
     densenet_memory,
@@ -17,7 +18,10 @@ from benchmarks import (
     families,
     parity,
     photographs,
+    proposals,
+    scenes,
     scratch,
+    selective_search,
     show,
     transfer,
     zoo,
@@ -38,6 +42,10 @@ MEASUREMENTS = {
     "densenet_memory": densenet_memory,
     "cold_start": cold_start,
     "coco_ap": coco_ap,
+    "proposals": proposals,
+    "selective_search": selective_search,
+    "coco_reading": coco_reading,
+    "scenes": scenes,
     "show": show,
 }
 

@@ -8,17 +8,20 @@ import sys
 import numpy as np
 import pytest
 
+from convatlas.data.scenes.scene_set import scene_set
 from convatlas.errors import UsageError
 from convatlas.metrics.coco import BOXES, KEYPOINTS, MASKS, AreaRange, CocoSettings, evaluate_coco
-from convatlas.metrics.objects import PictureDetections, PictureTruths
-from tests.metrics.coco_cases import CLASSES, boxes_case, keypoints_case, masks_case, pycocotools
+from convatlas.metrics.outcomes import picture_outcomes
+from convatlas.types import Detections
+from convatlas.types.polygons import rle_of_polygons
+from tests.metrics.coco_cases import CLASSES, boxes_case, found, keypoints_case, masks_case, pycocotools, sample
 
 pytestmark = pytest.mark.row("C-09")
 
 
-def assert_equal_to_pycocotools(truths, detections, settings):
+def assert_equal_to_pycocotools(truths, detections, settings, outlines=None):
     ours = evaluate_coco(truths, detections, CLASSES, settings)
-    theirs = pycocotools(truths, detections, settings)
+    theirs = pycocotools(truths, detections, settings, outlines)
     for name, mine in (("precision", ours.precision), ("recall", ours.recall), ("scores", ours.scores)):
         np.testing.assert_allclose(np.nan_to_num(mine, nan=-1), theirs.eval[name], rtol=0, atol=1e-9, err_msg=name)
     return ours, theirs
@@ -63,6 +66,91 @@ def test_keypoints_of_another_skeleton():
     assert ours.average_precision() is not None
 
 
+@pytest.mark.every_variant
+@pytest.mark.parametrize("seed", range(100, 500))
+def test_many_more_of_each(seed):
+    settings = CocoSettings(max_detections=(1, 2, 5))
+    assert_equal_to_pycocotools(*boxes_case(seed, scale=(1, 16)[seed % 2], most=15), settings)
+    assert_equal_to_pycocotools(*masks_case(seed), MASKS)
+    assert_equal_to_pycocotools(*keypoints_case(seed), KEYPOINTS)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_masks_from_polygons(seed):
+    random = np.random.default_rng(seed)
+    truths, detections, outlines = [], [], {}
+    for name in ("a", "b", "c"):
+        # some reach outside, some cross themselves, some are of two parts
+        drawn = [[random.uniform(-20, 150, (random.integers(3, 7), 2)) for _ in range(parts)] for parts in (1, 1, 2)]
+        outlines[name] = drawn
+        masks = tuple(rle_of_polygons(each, 110, 130) for each in drawn)
+        answers = [rle_of_polygons([each + random.normal(0, 4) for each in parts], 110, 130) for parts in drawn]
+        truths.append(sample(name, [[0, 0, 130, 110]] * 3, [0, 1, 1], size=(110, 130), masks=masks))
+        boxes = np.zeros((6, 4))
+        answers += masks
+        detections.append(found(name, boxes, [0, 1, 1] * 2, random.random(6), size=(110, 130), masks=answers))
+    ours, _ = assert_equal_to_pycocotools(truths, detections, MASKS, outlines)
+    assert ours.average_recall() == 1
+
+
+def test_more_detections_of_a_class_than_count():
+    random = np.random.default_rng(0)
+    truths = [sample(name, [[10 * i, 0, 10 * i + 8, 8] for i in range(12)], [0] * 12) for name in ("a", "b")]
+    detections = []
+    for each in truths:
+        boxes = each.boxes[random.integers(0, 12, 250)] + random.integers(-2, 3, (250, 4)) * [1, 1, 0, 0]
+        detections.append(found(each.name, boxes, random.integers(0, 2, 250), random.integers(0, 4, 250) / 4))
+    ours, _ = assert_equal_to_pycocotools(truths, detections, BOXES)
+    assert ours.recall[0, 0, 0, 0] < ours.recall[0, 0, 0, 1] < ours.recall[0, 0, 0, 2]
+
+
+def test_overlaps_of_exactly_each_threshold():
+    # Overlaps of 10/20 .. 20/20; in the second picture the union is larger than either.
+    wide = [[0, 20 * i, 20, 20 * i + 1] for i in range(11)]
+    narrow = [[0, 20 * i, 10 + i, 20 * i + 1] for i in range(11)]
+    shifted = [[0, 20 * i, 20, 20 * i + 3] for i in range(11)]
+    moved = [[0, 20 * i + 1, 20, 20 * i + 4] for i in range(11)]  # 2 of 4 rows
+    truths = [sample("a", wide, [0] * 11), sample("b", shifted, [1] * 11)]
+    detections = [found("a", narrow, [0] * 11, [0.5] * 11), found("b", moved, [1] * 11, [0.5] * 11)]
+    ours, _ = assert_equal_to_pycocotools(truths, detections, BOXES)
+    assert ours.recall[:, 0, 0, -1].tolist() == pytest.approx([(11 - t) / 11 for t in range(10)])
+    assert ours.recall[:, 1, 0, -1].tolist() == [1] + [0] * 9
+
+
+def test_areas_on_the_bounds():
+    areas = [0, 1023.999, 1024, 1024.001, 9215.999, 9216, 9216.001]
+    boxes = [[0, 40 * i, 30, 40 * i + 30] for i in range(7)]
+    sides = [[0, 50 * i, 32, 50 * i + 32] for i in range(6)] + [[200, 0, 296, 96], [200, 0, 296.5, 96]]
+    truths = [sample("a", boxes, [0] * 7, areas=areas)]
+    detections = [found("a", [*boxes, *sides], [0] * 15, np.arange(15, 0, -1) / 15)]
+    ours, _ = assert_equal_to_pycocotools(truths, detections, BOXES)
+    assert ours.objects[0].tolist() == [7, 3, 4, 2]
+
+
+@pytest.mark.parametrize(("case", "settings"), [(boxes_case, BOXES), (masks_case, MASKS), (keypoints_case, KEYPOINTS)])
+def test_all_scores_equal_none_found_and_nothing_true(case, settings):
+    truths, detections = case(2)
+    alike = [dataclasses.replace(each, scores=np.full_like(each.scores, 0.5)) for each in detections]
+    assert_equal_to_pycocotools(truths, alike, settings)
+    assert_equal_to_pycocotools(truths, detections[:2], settings)
+    ours, _ = assert_equal_to_pycocotools(truths, [], settings)
+    assert ours.average_precision() == ours.average_recall() == 0
+    empty = [sample(each.name, [], [], size=(each.height, each.width)) for each in truths]
+    ours, _ = assert_equal_to_pycocotools(empty, detections, settings)
+    assert ours.average_precision() is None
+
+
+def test_an_overlap_of_almost_one_is_one():
+    points = np.full((1, 17, 3), [10, 10, 2], np.float32)
+    near = np.nextafter(points, np.float32(11))
+    truths = [sample("a", [[0, 0, 90, 90]], [0], keypoints=points)]
+    detections = [found("a", [[0, 0, 90, 90]], [0], [0.5], keypoints=near)]
+    settings = dataclasses.replace(KEYPOINTS, thresholds=(1.0,))
+    ours, _ = assert_equal_to_pycocotools(truths, detections, settings)
+    assert ours.average_recall() == 1
+    assert picture_outcomes(truths, detections, CLASSES, kind="keypoint").pictures[0].found[0].overlap < 1
+
+
 def test_the_summary_is_that_of_pycocotools():
     truths, detections = boxes_case(4, pictures=20, scale=16)
     ours, theirs = assert_equal_to_pycocotools(truths, detections, BOXES)
@@ -78,18 +166,9 @@ def test_the_summary_is_that_of_pycocotools():
     np.testing.assert_allclose([-1 if v is None else v for v in ours.summary().values()], theirs.stats, atol=1e-9)
 
 
-def scene(true, found, scores, *, classes=None, found_classes=None, **fields):
-    return (
-        [PictureTruths(picture="a.png", boxes=true, classes=[0] * len(true) if classes is None else classes, **fields)],
-        [
-            PictureDetections(
-                picture="a.png",
-                boxes=found,
-                classes=[0] * len(found) if found_classes is None else found_classes,
-                scores=scores,
-            )
-        ],
-    )
+def scene(true, answers, scores, **fields):
+    """One picture, all of class 0."""
+    return [sample("a.png", true, [0] * len(true), **fields)], [found("a.png", answers, [0] * len(answers), scores)]
 
 
 def test_by_hand():
@@ -118,10 +197,10 @@ def test_a_crowd_takes_many_and_counts_for_nothing():
         [[0, 0, 100, 100], [200, 0, 204, 4]],
         [[0, 0, 10, 10], [20, 20, 30, 30], [200, 0, 204, 4]],
         [0.9, 0.8, 0.7],
-        crowd=[True, False],
+        iscrowd=[True, False],
     )
     assert evaluate_coco(truths, detections, ["cat"]).average_precision() == pytest.approx(1)
-    truths[0] = dataclasses.replace(truths[0], crowd=None)
+    truths[0] = dataclasses.replace(truths[0], iscrowd=np.zeros(2, np.bool_))
     assert evaluate_coco(truths, detections, ["cat"]).average_precision() == pytest.approx(51 * (1 / 3) / 101)
 
 
@@ -130,12 +209,9 @@ def test_difficult_objects_are_like_others():
     assert evaluate_coco(truths, detections, ["cat"]).average_precision() == 0
 
 
-def test_float32_boxes_and_grey_zones():
-    truths, detections = scene(
-        np.array([[0, 0, 4, 4]], np.float32), np.array([[0, 0, 4, 2]], np.float32), np.array([0.5], np.float32)
-    )
-    result = evaluate_coco(truths, detections, ["cat"])
-    assert result.average_precision(threshold=0.5) == pytest.approx(1), "an overlap of exactly the threshold suffices"
+def test_an_overlap_of_exactly_the_threshold_suffices():
+    result = evaluate_coco(*scene([[0, 0, 4, 4]], [[0, 0, 4, 2]], [0.5]), ["cat"])
+    assert result.average_precision(threshold=0.5) == pytest.approx(1)
     assert result.average_precision(threshold=0.55) == 0
 
 
@@ -143,7 +219,7 @@ def test_nothing_found_and_nothing_to_find():
     truths, _ = scene([[0, 0, 4, 4]], [], [])
     result = evaluate_coco(truths, [], ["cat", "dog"])
     assert (result.average_precision(), result.average_precision(label="dog")) == (0, None)
-    nothing = [PictureTruths(picture=1, boxes=[], classes=[])]
+    nothing = [sample("a", [], [])]
     assert set(evaluate_coco(nothing, [], ["cat"]).summary().values()) == {None}
 
 
@@ -199,6 +275,8 @@ def test_what_was_not_measured_is_said(ask, says):
         ({"areas": (AreaRange(name="x", low=2, high=1),)}, "areas:"),
         ({"max_detections": (10, 1)}, "max_detections:"),
         ({"max_detections": (0,)}, "max_detections:"),
+        ({"sigmas": (0.1, 0.0)}, "sigmas: expected finite numbers above 0"),
+        ({"sigmas": (float("nan"),)}, "sigmas: expected finite numbers above 0"),
     ],
 )
 def test_settings_are_checked(settings, says):
@@ -206,10 +284,33 @@ def test_settings_are_checked(settings, says):
         CocoSettings(**settings)
 
 
+def test_samples_of_a_data_set_as_they_are():
+    data = scene_set(val=4)
+    truths = [data.truth(index) for index in range(4)]
+    answers = [
+        Detections(
+            name=each.name,
+            height=each.height,
+            width=each.width,
+            boxes=each.boxes,
+            classes=each.classes,
+            scores=np.ones(len(each), np.float32),
+            masks=each.masks,
+            keypoints=each.keypoints,
+        )
+        for each in truths
+    ]
+    sigmas = (0.05,) * truths[0].keypoints.shape[1]
+    for settings in (BOXES, MASKS, dataclasses.replace(KEYPOINTS, sigmas=sigmas)):
+        result = evaluate_coco(truths, answers, data.classes, settings)
+        assert result.average_precision() == pytest.approx(1)
+        assert result.objects[:, 0].sum() == sum(map(len, truths))
+
+
 def test_torch_is_not_needed():
     code = (
         "import convatlas.metrics.coco, convatlas.metrics.voc, convatlas.metrics.outcomes, "
-        "convatlas.metrics.error_kinds, convatlas.metrics.proposals, sys; print(*sys.modules)"
+        "convatlas.metrics.error_kinds, convatlas.metrics.proposals, convatlas.types, sys; print(*sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "scipy", "pycocotools"} & set(run.stdout.split())

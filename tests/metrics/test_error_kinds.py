@@ -1,28 +1,23 @@
 """The kinds of mistakes: one of each by hand, and against a plain transcript of the paper's definitions."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from convatlas.metrics.coco import BOXES, CocoSettings, evaluate_coco
 from convatlas.metrics.error_kinds import ERROR_KINDS, error_kinds
-from convatlas.metrics.objects import PictureDetections, PictureTruths
 from convatlas.metrics.outcomes import picture_outcomes
 from convatlas.metrics.overlaps import box_iou
-from tests.metrics.coco_cases import CLASSES, boxes_case, masks_case
+from tests.metrics.coco_cases import CLASSES, boxes_case, found, masks_case, sample
 
 pytestmark = pytest.mark.row("C-09")
 
 
 def one_of_each():
-    truths = [
-        PictureTruths(
-            picture="a.png",
-            boxes=[[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10], [60, 0, 70, 10], [80, 0, 90, 10]],
-            classes=[0, 0, 0, 0, 1],
-        )
-    ]
+    boxes = [[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10], [60, 0, 70, 10], [80, 0, 90, 10]]
+    truths = [sample("a.png", boxes, [0, 0, 0, 0, 1])]
     rows = [
         ([0, 0, 10, 10], 0, 0.95),  # right
         ([0, 0, 10, 9], 0, 0.90),  # duplicate of the first
@@ -32,7 +27,7 @@ def one_of_each():
         ([200, 0, 210, 9], 0, 0.70),  # background; the fourth object and the only dog are missed
     ]
     boxes, classes, scores = (list(each) for each in zip(*rows, strict=True))
-    return truths, [PictureDetections(picture="a.png", boxes=boxes, classes=classes, scores=scores)]
+    return truths, [found("a.png", boxes, classes, scores)]
 
 
 def test_one_of_each_by_hand():
@@ -62,18 +57,51 @@ def test_one_of_each_by_hand():
     assert result.gain_without_false_positives == pytest.approx(0)
 
 
+@pytest.mark.parametrize(
+    ("answer", "label", "kind"),
+    [
+        ([0, 0, 10, 1], 0, "place"),  # a tenth of the cat
+        ([0, 0, 10, 0.9], 0, "background"),
+        ([20, 0, 30, 5], 0, "class"),  # half of the dog
+        ([20, 0, 30, 4.9], 0, "both"),
+        ([20, 0, 30, 1], 0, "both"),
+        ([20, 0, 30, 0.9], 0, "background"),
+        ([50, 0, 60, 10], 0, "background"),  # a crowd of dogs is nothing to be mistaken for
+        ([0, 0, 10, 5], 0, "duplicate"),
+    ],
+)
+def test_on_either_side_of_the_bounds(answer, label, kind):
+    truths = [sample("a", [[0, 0, 10, 10], [20, 0, 30, 10], [50, 0, 60, 10]], [0, 1, 1], iscrowd=[0, 0, 1])]
+    detections = [found("a", [[0, 0, 10, 10], answer], [0, label], [0.9, 0.8])]
+    assert error_kinds(truths, detections, ["cat", "dog"]).errors[0].kind == kind
+
+
+def test_of_a_class_in_a_picture_only_the_surest_count():
+    truths, detections = one_of_each()
+    result = error_kinds(truths, detections, ["cat", "dog"], max_detections=2)
+    assert [each.kind for each in result.errors if each.detection is not None] == ["duplicate", "class", "both"]
+    assert result.average_precision == pytest.approx(26 / 101 / 2)
+
+
+def test_badly_placed_goes_before_the_wrong_class():
+    # 0.4 of the cat and 0.6 of the dog
+    truths = [sample("a", [[0, 0, 4, 10], [4, 0, 10, 10]], [0, 1])]
+    result = error_kinds(truths, [found("a", [[0, 0, 10, 10]], [0], [0.9])], ["cat", "dog"])
+    assert [(each.kind, each.truth) for each in result.errors] == [("place", 0), ("missed", 1)]
+
+
 def by_definition(truths, detections, foreground, background):
     """Kind of each wrong detection, and the missed objects, pair by pair."""
     outcome = {
         each.picture: each for each in picture_outcomes(truths, detections, CLASSES, threshold=foreground).pictures
     }
-    found = {each.picture: each for each in detections}
+    answers = {each.name: each for each in detections}
     kinds, missed = {}, set()
     for true in truths:
-        answer, fate = found[true.picture], outcome[true.picture]
+        answer, fate = answers[true.name], outcome[true.name]
         overlaps = box_iou(answer.boxes, true.boxes)
         lost = set(fate.missed)
-        counted = [t for t in range(len(true.classes)) if not true.crowd[t]]
+        counted = [t for t in range(len(true.classes)) if not true.iscrowd[t]]
         for d in fate.wrong:
             same = {t: overlaps[d, t] for t in counted if true.classes[t] == answer.classes[d]}
             other = {t: overlaps[d, t] for t in counted if true.classes[t] != answer.classes[d]}
@@ -88,8 +116,8 @@ def by_definition(truths, detections, foreground, background):
                 kind = "duplicate"
             else:
                 kind = "background" if max(s, o) < background else "both"
-            kinds[true.picture, d] = kind
-        missed |= {(true.picture, t) for t in lost}
+            kinds[true.name, d] = kind
+        missed |= {(true.name, t) for t in lost}
     return kinds, missed
 
 
@@ -123,23 +151,19 @@ def test_mending_is_what_leaving_the_detections_out_gives(seed, kind):
     out = {(each.picture, each.detection) for each in result.of_kind(kind)}
     kept = []
     for each in detections:
-        rows = [i for i in range(len(each.classes)) if (each.picture, i) not in out]
-        kept.append(
-            PictureDetections(
-                picture=each.picture, boxes=each.boxes[rows], classes=each.classes[rows], scores=each.scores[rows]
-            )
-        )
+        rows = [i for i in range(len(each)) if (each.name, i) not in out]
+        kept.append(replace(each, boxes=each.boxes[rows], classes=each.classes[rows], scores=each.scores[rows]))
     without = evaluate_coco(truths, kept, CLASSES).average_precision(threshold=0.5)
     assert result.average_precision + result.gains[kind] == pytest.approx(without, abs=1e-12)
     assert result.gains[kind] >= 0
 
 
 def test_of_two_that_mean_one_object_only_the_surest_is_mended():
-    truths = [PictureTruths(picture=1, boxes=[[0, 0, 10, 10], [50, 0, 60, 10]], classes=[0, 0])]
+    truths = [sample("a", [[0, 0, 10, 10], [50, 0, 60, 10]], [0, 0])]
 
     def detected(*scores):
         boxes = [[0, 0, 10, 10], [0, 0, 10, 4], [0, 0, 10, 3]]
-        return [PictureDetections(picture=1, boxes=boxes, classes=[0, 0, 0], scores=scores)]
+        return [found("a", boxes, [0, 0, 0], scores)]
 
     # The right one is the surest: both others are suppressed, nothing is gained.
     result = error_kinds(truths, detected(0.9, 0.8, 0.7), ["cat"])
@@ -152,8 +176,8 @@ def test_of_two_that_mean_one_object_only_the_surest_is_mended():
 
 
 def test_without_objects_there_is_no_gain():
-    truths = [PictureTruths(picture=1, boxes=[], classes=[])]
-    detections = [PictureDetections(picture=1, boxes=[[0, 0, 4, 4]], classes=[0], scores=[0.5])]
+    truths = [sample("a", [], [])]
+    detections = [found("a", [[0, 0, 4, 4]], [0], [0.5])]
     result = error_kinds(truths, detections, ["cat"])
     assert result.average_precision is None
     assert set(result.gains.values()) == {None}

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from convatlas.metrics.coco import CocoSettings
-from convatlas.metrics.objects import PictureDetections, PictureTruths
 from convatlas.metrics.outcomes import Found, picture_outcomes
-from tests.metrics.coco_cases import CLASSES, boxes_case, keypoints_case, masks_case, pycocotools
+from tests.metrics.coco_cases import CLASSES, boxes_case, found, keypoints_case, masks_case, pycocotools, sample
 
 pytestmark = pytest.mark.row("C-09")
 
@@ -20,13 +19,15 @@ def test_counts_are_those_of_pycocotools(seed, kind, case):
     settings = CocoSettings(kind=kind, thresholds=(0.5,), max_detections=(1000,))
     theirs = pycocotools(truths, detections, settings)
     ours = picture_outcomes(truths, detections, CLASSES, kind=kind)
-    expected = {each.picture: [0, 0, 0, 0] for each in truths}
+    names = sorted(each.name for each in truths)
+    expected = {name: [0, 0, 0, 0] for name in names}
     for each in theirs.evalImgs:
         if each is not None and each["aRng"] == theirs.params.areaRng[0]:
             took, ignored = each["dtMatches"][0] > 0, each["dtIgnore"][0].astype(bool)
             lost = (each["gtMatches"][0] == 0) & (each["gtIgnore"] == 0)
             counts = [(took & ~ignored).sum(), (~took & ~ignored).sum(), lost.sum(), ignored.sum()]
-            expected[each["image_id"]] = [a + int(b) for a, b in zip(expected[each["image_id"]], counts, strict=True)]
+            name = names[each["image_id"] - 1]
+            expected[name] = [a + int(b) for a, b in zip(expected[name], counts, strict=True)]
     for each in ours.pictures:
         counts = [len(each.found), len(each.wrong), len(each.missed), len(each.ignored)]
         assert counts == expected[each.picture], each.picture
@@ -34,24 +35,16 @@ def test_counts_are_those_of_pycocotools(seed, kind, case):
 
 
 def case_by_hand():
+    boxes = [[0, 0, 4, 4], [10, 0, 14, 4], [20, 0, 24, 4], [30, 0, 34, 4]]
     truths = [
-        PictureTruths(
-            picture="a.png",
-            boxes=[[0, 0, 4, 4], [10, 0, 14, 4], [20, 0, 24, 4], [30, 0, 34, 4]],
-            classes=[0, 1, 0, 1],
-            difficult=[False, False, False, True],
-        ),
-        PictureTruths(picture="b.png", boxes=[], classes=[]),
-        PictureTruths(picture="c.png", boxes=[[0, 0, 4, 4]], classes=[1]),
+        sample("a.png", boxes, [0, 1, 0, 1], difficult=[False, False, False, True]),
+        sample("b.png", [], []),
+        sample("c.png", [[0, 0, 4, 4]], [1]),
     ]
+    boxes = [[10, 0, 14, 4], [0, 0, 4, 4], [30, 0, 34, 4], [0, 0, 4, 3], [20, 0, 24, 4]]
     detections = [
-        PictureDetections(
-            picture="a.png",
-            boxes=[[10, 0, 14, 4], [0, 0, 4, 4], [30, 0, 34, 4], [0, 0, 4, 3], [20, 0, 24, 4]],
-            classes=[0, 0, 1, 0, 0],
-            scores=[0.9, 0.3, 0.8, 0.7, 0.1],
-        ),
-        PictureDetections(picture="b.png", boxes=[[0, 0, 1, 1]], classes=[0], scores=[0.5]),
+        found("a.png", boxes, [0, 0, 1, 0, 0], [0.9, 0.3, 0.8, 0.7, 0.1]),
+        found("b.png", [[0, 0, 1, 1]], [0], [0.5]),
     ]
     return truths, detections
 
@@ -73,7 +66,7 @@ def test_by_hand():
 
 
 def test_an_object_without_a_labelled_keypoint_is_not_missed():
-    truths = [PictureTruths(picture=1, boxes=[[0, 0, 4, 4]], classes=[0], keypoints=np.zeros((1, 17, 3)))]
+    truths = [sample("a", [[0, 0, 4, 4]], [0], keypoints=np.zeros((1, 17, 3)))]
     assert picture_outcomes(truths, [], ["cat"], kind="keypoint").pictures[0].missed == ()
 
 
@@ -91,17 +84,19 @@ def test_json_can_hold_it_and_a_person_can_read_it():
 
 def test_a_score_of_exactly_the_least_stays():
     truths, detections = case_by_hand()
-    assert len(picture_outcomes(truths, detections, ["cat", "dog"], min_score=0.1).pictures[0].found) == 2
+    assert picture_outcomes(truths, detections, ["cat", "dog"], min_score=0.5).pictures[1].wrong == (0,)
+    assert picture_outcomes(truths, detections, ["cat", "dog"], min_score=0.51).pictures[1].wrong == ()
+    assert float(np.float32(0.7)) < 0.7, "but the user who asks for 0.7 means the score that was given as 0.7"
+    assert picture_outcomes(truths, detections, ["cat", "dog"], min_score=0.7).pictures[0].found[0].detection == 3
 
 
 def test_every_detection_and_object_has_one_fate():
     truths, detections = boxes_case(7, most=20)
     result = picture_outcomes(truths, detections, CLASSES)
-    found = {each.picture: each for each in detections}
-    true = {each.picture: each for each in truths}
-    assert [each.picture for each in result.pictures] == sorted(true)
-    for each in result.pictures:
+    assert [each.picture for each in result.pictures] == [each.name for each in truths]
+    answers = {each.name: each for each in detections}
+    for true, each in zip(truths, result.pictures, strict=True):
         fates = [*each.wrong, *each.ignored, *(hit.detection for hit in each.found)]
-        assert sorted(fates) == list(range(len(found[each.picture].scores)))
-        counted = np.flatnonzero(~true[each.picture].crowd)
+        assert sorted(fates) == list(range(len(answers[true.name])))
+        counted = np.flatnonzero(~true.iscrowd)
         assert sorted([*each.missed, *(hit.truth for hit in each.found)]) == counted.tolist()

@@ -5,30 +5,29 @@ import json
 import numpy as np
 import pytest
 
-from convatlas.metrics.objects import PictureTruths
 from convatlas.metrics.overlaps import box_iou
-from convatlas.metrics.proposals import PictureProposals, evaluate_proposals
-from tests.metrics.coco_cases import CLASSES, boxes_case
+from convatlas.metrics.proposals import evaluate_proposals
+from tests.metrics.coco_cases import CLASSES, boxes_case, sample
 
 pytestmark = pytest.mark.row("C-09")
 
 
 def case(seed):
     truths, detections = boxes_case(seed, pictures=12, most=8, grid=False)
-    return truths, [PictureProposals(picture=each.picture, boxes=each.boxes) for each in detections]
+    return truths, {each.name: each.boxes for each in detections}
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_equal_to_the_definition(seed):
     truths, proposals = case(seed)
     counts = (1, 3, 100)
-    result = evaluate_proposals(truths, proposals[1:], CLASSES, counts=counts)
-    given = {each.picture: each.boxes for each in proposals[1:]}
+    proposals.pop(truths[0].name)
+    result = evaluate_proposals(truths, proposals, CLASSES, counts=counts)
     for c, count in enumerate(counts):
         best, labels = [], []
         for each in truths:
-            boxes = given.get(each.picture, np.zeros((0, 4)))[:count]
-            for i in np.flatnonzero(~each.crowd):
+            boxes = proposals.get(each.name, np.zeros((0, 4)))[:count]
+            for i in np.flatnonzero(~each.iscrowd):
                 best.append(max(box_iou(boxes, each.boxes[i]).ravel(), default=0))
                 labels.append(each.classes[i])
         best, labels = np.array(best), np.array(labels)
@@ -46,12 +45,10 @@ def test_equal_to_the_definition(seed):
 
 def test_by_hand():
     truths = [
-        PictureTruths(
-            picture=1, boxes=[[0, 0, 4, 4], [10, 0, 14, 4], [0, 0, 9, 9]], classes=[0, 1, 0], difficult=[0, 0, 1]
-        ),
-        PictureTruths(picture=2, boxes=[[0, 0, 2, 2]], classes=[0]),
+        sample("a", [[0, 0, 4, 4], [10, 0, 14, 4], [0, 0, 9, 9]], [0, 1, 0], difficult=[0, 0, 1]),
+        sample("b", [[0, 0, 2, 2]], [0]),
     ]
-    proposals = [PictureProposals(picture=1, boxes=[[0, 0, 4, 3], [10, 0, 14, 4], [0, 0, 4, 4]])]
+    proposals = {"a": np.array([[0, 0, 4, 3], [10, 0, 14, 4], [0, 0, 4, 4]], np.float32)}
     result = evaluate_proposals(truths, proposals, ["cat", "dog"], counts=(1, 2, 3))
     assert result.objects.tolist() == [2, 1]
     assert result.abo.tolist() == [[0.375, 0], [0.375, 1], [0.5, 1]]
@@ -68,8 +65,8 @@ def test_more_proposals_are_never_worse():
 
 
 def test_without_objects_there_is_no_value():
-    truths = [PictureTruths(picture=1, boxes=[], classes=[])]
-    result = evaluate_proposals(truths, [PictureProposals(picture=1, boxes=[[0, 0, 1, 1]])], ["cat"], counts=(5,))
+    truths = [sample("a", [], [])]
+    result = evaluate_proposals(truths, {"a": np.array([[0, 0, 1, 1]], np.float32)}, ["cat"], counts=(5,))
     assert result.recall_at(5) is None
     record = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert record["counts"][0]["mabo"] is None

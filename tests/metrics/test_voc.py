@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from convatlas.metrics.objects import PictureDetections, PictureTruths
 from convatlas.metrics.voc import METHODS, area_precision, eleven_point_precision, evaluate_voc
-from tests.metrics.coco_cases import CLASSES, boxes_case
+from tests.metrics.coco_cases import CLASSES, boxes_case, found, sample
 
 pytestmark = pytest.mark.row("C-09")
 
@@ -16,17 +15,15 @@ def by_definition(truths, detections, k, method, threshold):
     """One class: the detections in falling order of their scores, each against all objects of its picture."""
     objects = {}
     for each in truths:
-        crowd = np.zeros(len(each.classes), bool) if each.crowd is None else np.asarray(each.crowd)
-        hard = np.zeros(len(each.classes), bool) if each.difficult is None else np.asarray(each.difficult)
-        mine = [i for i in range(len(each.classes)) if each.classes[i] == k]
-        objects[each.picture] = [[each.boxes[i], bool(crowd[i] or hard[i]), False] for i in mine]
+        mine = np.flatnonzero(each.classes == k)
+        objects[each.name] = [[each.boxes[i].tolist(), each.iscrowd[i] or each.difficult[i], False] for i in mine]
     answers = [
-        (-score, each.picture, row)
+        (-score, each.name, row)
         for each in detections
         for row, (score, label) in enumerate(zip(each.scores, each.classes, strict=True))
         if label == k
     ]
-    boxes = {each.picture: each.boxes for each in detections}
+    boxes = {each.name: each.boxes.tolist() for each in detections}
     count = sum(not hard for each in objects.values() for _, hard, _ in each)
     if not count:
         return None
@@ -82,9 +79,8 @@ def test_three_of_ten_objects_reach_a_recall_of_three_tenths():
     assert eleven_point_precision(np.ones(3, bool), 10) == pytest.approx(4 / 11)
 
 
-def scene(boxes, found, scores, **fields):
-    truths = [PictureTruths(picture=1, boxes=boxes, classes=[0] * len(boxes), **fields)]
-    return truths, [PictureDetections(picture=1, boxes=found, classes=[0] * len(found), scores=scores)]
+def scene(boxes, answers, scores, **fields):
+    return [sample("a", boxes, [0] * len(boxes), **fields)], [found("a", answers, [0] * len(answers), scores)]
 
 
 def test_a_detection_means_what_it_overlaps_most_even_if_that_is_taken():
@@ -100,7 +96,7 @@ def test_difficult_objects_are_neither_counted_nor_held_against_anyone():
     truths, detections = scene(boxes, [boxes[1], boxes[1], boxes[0]], [0.9, 0.8, 0.7], difficult=[False, True])
     result = evaluate_voc(truths, detections, ["cat"])
     assert (result.mean_ap, result.per_class[0].objects) == (1, 1)
-    assert result.per_class[0].scores.tolist() == [0.7]
+    assert result.per_class[0].scores.tolist() == pytest.approx([0.7])
 
 
 def test_an_overlap_of_exactly_the_threshold_suffices():

@@ -56,8 +56,15 @@ ROW = st.tuples(BOX, st.sampled_from([0.1, 0.25, 0.5, 0.9]), st.integers(-1, 2))
 
 
 @settings(derandomize=True, max_examples=400)
-@given(st.lists(ROW, max_size=40), st.sampled_from(THRESHOLDS), st.sampled_from([np.float32, np.float64]))
-def test_every_route_gives_what_the_definition_gives(rows, threshold, dtype):
+@given(st.lists(ROW, max_size=40), st.booleans(), st.sampled_from(THRESHOLDS), st.sampled_from([np.float32, np.float64]))
+def test_every_route_gives_what_the_definition_gives(rows, grid, threshold, dtype):
+    with pytest.MonkeyPatch.context() as patch:
+        if grid:
+            patch.setattr(arrays, "_FEW", 0)
+        every_route(rows, threshold, dtype)
+
+
+def every_route(rows, threshold, dtype):
     boxes = np.array([row[0] for row in rows], dtype).reshape(-1, 4)
     scores = np.array([row[1] for row in rows], dtype)
     labels = np.array([row[2] for row in rows], np.int64)
@@ -80,17 +87,35 @@ def test_thousands_of_boxes_as_torchvision_has_them(make, threshold, dtype):
     assert tensors.nms(torch.from_numpy(boxes), torch.from_numpy(scores), threshold).tolist() == expected
 
 
-def test_whichever_route_the_size_chooses(monkeypatch):
-    boxes, scores = (torch.from_numpy(each) for each in clustered(400, 2))
-    expected = torchvision.ops.nms(boxes, scores, 0.5)
-    routes = []
-    for limit in (399, 400):
-        monkeypatch.setattr(tensors, "MANY", limit)
-        with monkeypatch.context() as patch:
-            patch.setattr(tensors.nms_numpy, "nms", lambda *given: routes.append(limit) or arrays.nms_per_class(
-                given[0], given[1], np.zeros(len(given[0]), np.int64), given[2]))  # fmt: skip
-            assert torch.equal(tensors.nms(boxes, scores, 0.5), expected)
-    assert routes == [399]
+def test_many_boxes_go_by_position_if_many_are_kept(monkeypatch):
+    by_position = []
+    route = arrays.nms
+    monkeypatch.setattr(arrays, "nms", lambda *given: by_position.append(len(given[0])) or route(*given))
+    for boxes, scores in (scattered(2000), scattered(2001), clustered(2001, objects=3), scattered(9000), clustered(9000)):
+        boxes, scores = torch.from_numpy(boxes), torch.from_numpy(scores)
+        expected = torchvision.ops.nms(boxes, scores, 0.5)
+        assert torch.equal(tensors.nms(boxes, scores, 0.5), expected)
+    assert by_position == [2001, 9000]
+
+
+@pytest.mark.parametrize("count", [arrays._FEW - 1, arrays._FEW, arrays._FEW + 1])
+def test_few_boxes_are_compared_without_a_grid(monkeypatch, count):
+    grids = []
+    grid = arrays._grid
+    monkeypatch.setattr(arrays, "_grid", lambda *given: grids.append(count) or grid(*given))
+    boxes, scores = clustered(count, 2)
+    labels = np.arange(count) % 3
+    assert arrays.nms_per_class(boxes, scores, labels, 0.4).tolist() == by_definition(boxes, scores, 0.4, labels)
+    assert bool(grids) == (count > arrays._FEW)
+
+
+def test_without_a_look_at_values_the_answer_is_the_same_and_a_nan_stays():
+    boxes, scores = (torch.from_numpy(each) for each in clustered(300, 2))
+    assert torch.equal(tensors.nms(boxes, scores, 0.5, check=False), tensors.nms(boxes, scores, 0.5))
+    boxes[7, 2] = float("nan")
+    assert 7 in tensors.nms(boxes, scores, 0.5, check=False)
+    with pytest.raises(UsageError, match="dtype"):
+        tensors.nms(boxes, scores.double(), 0.5, check=False)
 
 
 @pytest.mark.parametrize("step", [1, 7, 100])
@@ -228,12 +253,12 @@ def test_wrong_values_are_named_by_every_route(rows, spoil, said):
 @pytest.mark.parametrize(
     ("boxes", "scores", "threshold", "said"),
     [
-        (torch.zeros(2, 4).long(), torch.zeros(2), 0.5, "boxes: expected float32 or float64"),
-        (torch.zeros(2, 4).bfloat16(), torch.zeros(2).bfloat16(), 0.5, "got torch.bfloat16"),
+        (torch.zeros(2, 4).long(), torch.zeros(2), 0.5, r"boxes: expected \(N, 4\) float32 or float64"),
+        (torch.zeros(2, 4).bfloat16(), torch.zeros(2).bfloat16(), 0.5, r"got \(2, 4\) torch.bfloat16"),
         (torch.zeros(2, 4), torch.zeros(2).double(), 0.5, "one dtype"),
         (torch.zeros(2, 5), torch.zeros(2), 0.5, "boxes: expected"),
-        (torch.zeros(1, 2, 4), torch.zeros(2), 0.5, "boxes: expected N x 4"),
-        (torch.zeros(2, 4), torch.zeros(3), 0.5, "scores: expected 2, one a box, got an array of 3"),
+        (torch.zeros(1, 2, 4), torch.zeros(2), 0.5, r"boxes: expected .* got \(1, 2, 4\)"),
+        (torch.zeros(2, 4), torch.zeros(3), 0.5, r"scores: expected 2, one a box, got shape \(3,\)"),
         (torch.zeros(2, 4), torch.zeros(2), 1.5, r"threshold: expected 0\.\.1, got 1\.5"),
         (torch.zeros(2, 4), torch.zeros(2), float("nan"), "threshold"),
     ],

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from convatlas.data.detection.check import check_objects, check_scenes
-from convatlas.data.detection.source import recognise_format
+from convatlas.data.detection.source import has_objects
 from convatlas.data.digits import read_digits
 from convatlas.data.duplicates import exact_duplicates
 from convatlas.data.folder import list_folder
@@ -18,12 +18,11 @@ from convatlas.data.picture_set import PictureSet
 from convatlas.data.report import DataReport, Finding, in_order, spread, tally
 from convatlas.data.scenes.scene_set import SCENES
 from convatlas.data.source import Kind, recognise
+from convatlas.errors import UsageError
 from convatlas.types import SPLITS
 
 FEW_PICTURES = 10  # with fewer a class is hardly learned
 UNEVEN = 10  # beyond this ratio the largest class drowns the smallest
-
-LABELLED_AS_A_WHOLE = ("folder", "idx", "manifest")  # what `format` may also be
 
 
 def check_data(
@@ -42,12 +41,12 @@ def check_data(
     Raises DataError only where nothing can be listed: no such folder, no CSV, no IDX, no annotations; UsageError for an
     unknown format.
     """
-    if format is None and (source == SCENES or Path(source).exists()):
-        format = recognise_format(source)  # noqa: A001
-    if format == SCENES:
+    if source == SCENES and format in (None, SCENES):
         return check_scenes(progress)
-    if format is not None and format not in LABELLED_AS_A_WHOLE:
-        return check_objects(source, format=None if format == "voc" else format, images=images, progress=progress)
+    if has_objects(source, format):
+        return check_objects(source, format=format, images=images, progress=progress)
+    if images is not None:
+        raise UsageError("images: pictures that are labelled as a whole lie in the source; leave it out")
     kind = recognise(source) if format is None else cast("Kind", format)
     survey = _survey(source, kind)
     listing, pictures = survey.listing, survey.pictures

@@ -17,16 +17,10 @@ from numpy.typing import NDArray
 
 from convatlas.errors import UsageError, did_you_mean
 from convatlas.metrics.matching import arrange, find_candidates, judge, least_overlaps, match
-from convatlas.metrics.objects import (
-    Kind,
-    PictureDetections,
-    PictureTruths,
-    check_classes,
-    check_kind,
-    lay_detections,
-    lay_truths,
-)
+from convatlas.metrics.objects import Kind, check_classes, check_kind, join_detections, join_truths
+from convatlas.metrics.overlaps import check_overlaps, check_sigmas
 from convatlas.metrics.tables import shown, text_table
+from convatlas.types import Detections, Sample
 
 RECALLS: NDArray[np.float64] = np.linspace(0.0, 1.0, 101)
 
@@ -57,13 +51,13 @@ class CocoSettings:
 
     def __post_init__(self) -> None:
         check_kind(self.kind)
-        if not self.thresholds or not all(0 < each <= 1 for each in self.thresholds):
-            raise UsageError(f"thresholds: expected overlaps above 0 and at most 1, got {self.thresholds}")
+        check_overlaps(self.thresholds, "thresholds")
         if not self.areas or not all(0 <= each.low <= each.high for each in self.areas):
             raise UsageError(f"areas: expected ranges with 0 <= low <= high, got {self.areas}")
         limits = self.max_detections
         if not limits or limits[0] < 1 or any(a >= b for a, b in pairwise(limits)):
             raise UsageError(f"max_detections: expected ascending counts from 1, got {limits}")
+        check_sigmas(self.sigmas)
 
 
 BOXES = CocoSettings()
@@ -170,45 +164,45 @@ class CocoResult:
 
 
 def evaluate_coco(
-    truths: Sequence[PictureTruths],
-    detections: Sequence[PictureDetections],
+    truths: Sequence[Sample],
+    detections: Sequence[Detections],
     classes: Sequence[str],
     settings: CocoSettings = BOXES,
 ) -> CocoResult:
     """COCO's precision and recall of a detector over all pictures of `truths`.
 
-    `classes` names the K classes by index. A picture without detections may be left out of `detections`. Equal scores
-    rank by picture id, then as given. Raises UsageError that names picture, field and row for values that are not
-    finite, reversed boxes, a class index beyond `classes`, a picture given twice or unknown, and wrong shapes.
+    detections: one record a picture, found by its name; a picture without detections may be left out. classes: the
+    names of the K classes by index. settings: BOXES, MASKS, KEYPOINTS or others. Equal scores rank by the pictures'
+    names, then as given. A `difficult` object is one like others here.
+
+    Raises UsageError that names picture and field for a picture that is there twice, unknown or of another size, for a
+    class index beyond `classes`, and for masks or keypoints that are to be compared and are not there.
     """
     names = check_classes(classes)
-    true = lay_truths(truths, len(names), settings.kind)
-    found = lay_detections(detections, true, len(names), settings.kind)
+    true = join_truths(truths, len(names), settings.kind)
+    found = join_detections(detections, truths, len(names), settings.kind)
     order = arrange(found, true, settings.max_detections[-1])
 
     thresholds = least_overlaps(settings.thresholds)
-    crowd = true.crowd[order.truths]
     ignored = (_outside(true.areas, settings.areas) | true.ignored(difficult=False))[:, order.truths]
     candidates = find_candidates(found, true, order, settings.kind, float(thresholds.min()), settings.sigmas)
-    pair = match(candidates, thresholds, ignored, crowd)
+    pair = match(candidates, thresholds, ignored, true.crowd[order.truths])
     right, wrong = judge(candidates, pair, ignored, _outside(found.areas[order.detections], settings.areas))
 
-    # Within a class, detections stand by picture and rank: the order in which equal scores are to stay.
-    classes_, true_classes = found.classes[order.detections], true.classes[order.truths]
     scores = found.scores[order.detections]
+    places = np.arange(len(names) + 1)
+    ends = np.searchsorted(found.classes[order.detections], places)
+    true_ends = np.searchsorted(true.classes[order.truths], places)
+    objects = np.stack([(~ignored[:, first:last]).sum(axis=1) for first, last in pairwise(true_ends)])
     shape = (len(settings.thresholds), len(RECALLS), len(names), len(settings.areas), len(settings.max_detections))
     precision, at_scores = np.full(shape, np.nan), np.full(shape, np.nan)
     recall = np.full(shape[:1] + shape[2:], np.nan)
-    objects = np.zeros((len(names), len(settings.areas)), np.int64)
-    for k in range(len(names)):
-        begin, stop = np.searchsorted(classes_, (k, k + 1))
-        first, last = np.searchsorted(true_classes, (k, k + 1))
-        objects[k] = (~ignored[:, first:last]).sum(axis=1)
-        counted = np.flatnonzero(objects[k])
-        by_score = begin + np.argsort(-scores[begin:stop], kind="stable")
+    for k, (first, last) in enumerate(pairwise(ends)):
+        # The detections of a class stand by picture and rank: equal scores stay in that order.
+        by_score = first + np.argsort(-scores[first:last], kind="stable")
         for m, limit in enumerate(settings.max_detections):
             kept = by_score[order.rank[by_score] < limit]
-            for a in counted:
+            for a in np.flatnonzero(objects[k]):
                 curve = precision_curve(right[a][:, kept], wrong[a][:, kept], int(objects[k, a]), scores[kept])
                 precision[:, :, k, a, m], recall[:, k, a, m], at_scores[:, :, k, a, m] = curve
     return CocoResult(
@@ -234,17 +228,19 @@ def precision_curve(
     precision, reached = np.zeros((thresholds, len(RECALLS))), np.zeros((thresholds, len(RECALLS)))
     if not count:
         return precision, np.zeros(thresholds), reached
-    true_positives = np.cumsum(right, axis=1, dtype=np.float64)
-    false_positives = np.cumsum(wrong, axis=1, dtype=np.float64)
-    recalls = true_positives / objects
-    precisions = true_positives / (false_positives + true_positives + np.spacing(1))
-    best = np.maximum.accumulate(precisions[:, ::-1], axis=1)[:, ::-1]
+    needed = np.searchsorted(np.arange(objects + 1) / objects, RECALLS)  # true positives that reach each recall
+    false_positives = np.cumsum(wrong, axis=1, dtype=np.int32)
     for t in range(thresholds):
-        place = np.searchsorted(recalls[t], RECALLS)
-        place = place[place < count]
-        precision[t, : len(place)] = best[t, place]
-        reached[t, : len(place)] = scores[place]
-    return precision, recalls[:, -1], reached
+        # Precision rises at true positives alone, so that these are enough: the n-th is at places[n], and before the
+        # first there is the start.
+        places = np.concatenate([[0], np.flatnonzero(right[t])])
+        number = np.arange(len(places))
+        precisions = number / (false_positives[t, places] + number + np.spacing(1))
+        best = np.maximum.accumulate(precisions[::-1])[::-1]
+        within = needed[needed < len(places)]
+        precision[t, : len(within)] = best[within]
+        reached[t, : len(within)] = scores[places[within]]
+    return precision, right.sum(axis=1) / objects, reached
 
 
 def _outside(areas: NDArray[np.float64], ranges: tuple[AreaRange, ...]) -> NDArray[np.bool_]:

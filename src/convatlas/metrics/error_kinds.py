@@ -25,19 +25,10 @@ from numpy.typing import NDArray
 from convatlas.errors import UsageError
 from convatlas.metrics.coco import precision_curve
 from convatlas.metrics.matching import SingleMatch, match_once
-from convatlas.metrics.objects import (
-    Detections,
-    Kind,
-    PictureDetections,
-    PictureId,
-    PictureTruths,
-    Truths,
-    check_classes,
-    lay_detections,
-    lay_truths,
-)
+from convatlas.metrics.objects import AllDetections, AllTruths, Kind, check_classes, join_detections, join_truths
 from convatlas.metrics.overlaps import best_of_each, pair_overlaps, pairs_in_range
 from convatlas.metrics.tables import shown, text_table
+from convatlas.types import Detections, Sample
 
 ErrorKind = Literal["class", "place", "both", "duplicate", "background", "missed"]
 ERROR_KINDS: tuple[ErrorKind, ...] = ("class", "place", "both", "duplicate", "background", "missed")
@@ -49,7 +40,7 @@ _CLASS, _PLACE, _BOTH, _DUPLICATE, _BACKGROUND = range(5)  # their places; the f
 class DetectionError:
     """One mistake. `detection` and `truth` are places in the arrays that the caller gave for the picture."""
 
-    picture: PictureId
+    picture: str
     kind: ErrorKind
     detection: int | None  # None: missed
     truth: int | None  # the object meant or missed; None: background
@@ -97,8 +88,8 @@ class ErrorSummary:
 
 
 def error_kinds(
-    truths: Sequence[PictureTruths],
-    detections: Sequence[PictureDetections],
+    truths: Sequence[Sample],
+    detections: Sequence[Detections],
     classes: Sequence[str],
     *,
     kind: Kind = "box",
@@ -119,18 +110,27 @@ def error_kinds(
     if max_detections < 1:
         raise UsageError(f"max_detections: expected 1 or more, got {max_detections}")
     names = check_classes(classes)
-    true = lay_truths(truths, len(names), kind)
-    found = lay_detections(detections, true, len(names), kind)
+    true = join_truths(truths, len(names), kind)
+    found = join_detections(detections, truths, len(names), kind)
     matched = match_once(found, true, kind=kind, threshold=foreground, most=max_detections)
     wrong = np.flatnonzero(matched.wrong)
-    wrong = wrong[np.lexsort((wrong, -found.scores[wrong]))]  # the surest first
+    wrong = wrong[np.argsort(-found.scores[wrong], kind="stable")]  # the surest first
     codes, meant, overlap = _name_kinds(found, true, kind, wrong, foreground, background)
     missed = matched.missed.copy()
     missed[meant[codes <= _PLACE]] = False
 
-    curves = _Curves(found, true, ~true.ignored(), len(names))
-    average = curves.mean(found.classes, matched.right, matched.wrong)
-    nothing = np.zeros(len(found.classes), np.bool_)
+    objects, lost, all_lost = (
+        np.bincount(true.classes[rows], minlength=len(names)) for rows in (~true.ignored(), missed, matched.missed)
+    )
+    listed = np.flatnonzero(objects)
+    average = _mean_precision(found.scores, found.classes, matched.right, matched.wrong, objects, listed)
+
+    def gain(
+        right: NDArray[np.bool_], still_wrong: NDArray[np.bool_], given: NDArray[np.int64], left: NDArray[np.int64]
+    ) -> float | None:
+        mended = _mean_precision(found.scores, given, right, still_wrong, left, listed)
+        return None if mended is None or average is None else mended - average
+
     gains: dict[ErrorKind, float | None] = {}
     for code, each in enumerate(_OF_DETECTIONS):
         mine = codes == code
@@ -139,8 +139,8 @@ def error_kinds(
         right, given = matched.right, found.classes
         if code <= _PLACE:
             right, given = _mend(found, true, matched, wrong[mine], meant[mine])
-        gains[each] = _risen(curves.mean(given, right, still_wrong), average)
-    gains["missed"] = _risen(curves.mean(found.classes, matched.right, matched.wrong, missed), average)
+        gains[each] = gain(right, still_wrong, given, objects)
+    gains["missed"] = gain(matched.right, matched.wrong, found.classes, objects - lost)
     return ErrorSummary(
         kind=kind,
         foreground=foreground,
@@ -152,45 +152,35 @@ def error_kinds(
             for code, each in enumerate(ERROR_KINDS)
         },
         gains=gains,
-        gain_without_false_positives=_risen(curves.mean(found.classes, matched.right, nothing), average),
-        gain_without_misses=_risen(curves.mean(found.classes, matched.right, matched.wrong, matched.missed), average),
+        gain_without_false_positives=gain(matched.right, np.zeros_like(matched.wrong), found.classes, objects),
+        gain_without_misses=gain(matched.right, matched.wrong, found.classes, objects - all_lost),
         errors=_list_errors(found, true, wrong, codes, meant, overlap, np.flatnonzero(missed)),
     )
 
 
-class _Curves:
-    """Average precision of the same pictures with this or that mended."""
-
-    def __init__(self, found: Detections, true: Truths, counted: NDArray[np.bool_], num_classes: int) -> None:
-        self._scores = found.scores
-        self._truths = np.bincount(true.classes[counted], minlength=num_classes)
-        self._true_classes = true.classes
-
-    def mean(
-        self,
-        classes: NDArray[np.int64],
-        right: NDArray[np.bool_],
-        wrong: NDArray[np.bool_],
-        without: NDArray[np.bool_] | None = None,
-    ) -> float | None:
-        """Mean over the classes that have an object; a class whose objects are all left out keeps precision 0."""
-        objects = self._truths
-        if without is not None:
-            objects = objects - np.bincount(self._true_classes[without], minlength=len(objects))
-        averages = []
-        for k in np.flatnonzero(self._truths).tolist():
-            mine = np.flatnonzero((classes == k) & (right | wrong))
-            mine = mine[np.argsort(-self._scores[mine], kind="stable")]
-            if not objects[k]:
-                averages.append(0.0)
-                continue
-            precision, _, _ = precision_curve(right[None, mine], wrong[None, mine], int(objects[k]), self._scores[mine])
-            averages.append(float(precision.mean()))
-        return sum(averages) / len(averages) if averages else None
+def _mean_precision(
+    scores: NDArray[np.float64],
+    classes: NDArray[np.int64],
+    right: NDArray[np.bool_],
+    wrong: NDArray[np.bool_],
+    objects: NDArray[np.int64],
+    listed: NDArray[np.int64],
+) -> float | None:
+    """Mean of average precision over the classes that are listed; 0 for one of which no object is left."""
+    averages = []
+    for k in listed.tolist():
+        mine = np.flatnonzero((classes == k) & (right | wrong))
+        mine = mine[np.argsort(-scores[mine], kind="stable")]
+        average = 0.0
+        if objects[k]:
+            precision, _, _ = precision_curve(right[None, mine], wrong[None, mine], int(objects[k]), scores[mine])
+            average = float(precision.mean())
+        averages.append(average)
+    return sum(averages) / len(averages) if averages else None
 
 
 def _name_kinds(
-    found: Detections, true: Truths, kind: Kind, wrong: NDArray[np.int64], foreground: float, background: float
+    found: AllDetections, true: AllTruths, kind: Kind, wrong: NDArray[np.int64], foreground: float, background: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
     # For each wrong detection: its kind as a place in ERROR_KINDS, the row of the object meant (-1: none), the overlap.
     counted = ~true.ignored()
@@ -221,8 +211,8 @@ def _name_kinds(
 
 
 def _mend(
-    found: Detections,
-    true: Truths,
+    found: AllDetections,
+    true: AllTruths,
     matched: SingleMatch,
     mistakes: NDArray[np.int64],
     meant: NDArray[np.int64],
@@ -243,8 +233,8 @@ def _mend(
 
 
 def _list_errors(
-    found: Detections,
-    true: Truths,
+    found: AllDetections,
+    true: AllTruths,
     wrong: NDArray[np.int64],
     codes: NDArray[np.int64],
     meant: NDArray[np.int64],
@@ -274,7 +264,3 @@ def _list_errors(
         for t in missed.tolist()
     ]
     return tuple(listed)
-
-
-def _risen(mended: float | None, average: float | None) -> float | None:
-    return None if mended is None or average is None else mended - average

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convatlas.errors import UsageError
-from convatlas.metrics.objects import Detections, Kind, Truths
-from convatlas.metrics.overlaps import pair_overlaps, pairs_in_range
+from convatlas.metrics.objects import AllDetections, AllTruths, Kind
+from convatlas.metrics.overlaps import check_overlaps, pair_overlaps, pairs_in_range
 
 _BLOCK = 1 << 17  # pairs of one step of a round, times T times A
 
@@ -25,9 +25,9 @@ _BLOCK = 1 << 17  # pairs of one step of a round, times T times A
 class Order:
     """Detections by class, picture and falling score, the best of each cell only; objects by class and picture."""
 
-    detections: NDArray[np.int64]  # (D,) rows of the laid detections
+    detections: NDArray[np.int64]  # (D,) rows of the joined detections
     rank: NDArray[np.int64]  # (D,) place in the cell, 0 the surest
-    truths: NDArray[np.int64]  # (G,) rows of the laid truths
+    truths: NDArray[np.int64]  # (G,) rows of the joined truths
     first: NDArray[np.int64]  # (D,) the objects of a detection's cell begin here in `truths` ...
     last: NDArray[np.int64]  # (D,) ... and end before here
 
@@ -45,17 +45,17 @@ class Candidates:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SingleMatch:
-    """A matching at one threshold, by row of the laid detections and truths."""
+    """A matching at one threshold, by row of the joined detections and truths."""
 
     considered: NDArray[np.bool_]  # (D,) not left out by its score or rank
-    right: NDArray[np.bool_]  # (D,)
-    wrong: NDArray[np.bool_]  # (D,) neither right nor wrong: it took an object to be ignored
+    right: NDArray[np.bool_]  # (D,) took an object that counts
+    wrong: NDArray[np.bool_]  # (D,) took none; what is considered, and neither right nor wrong, took an ignored one
     truth: NDArray[np.int64]  # (D,) row of the object that it took, -1 for none
     overlap: NDArray[np.float64]  # (D,) with that object, 0 for none
     missed: NDArray[np.bool_]  # (G,) counts, and was not taken
 
 
-def arrange(detections: Detections, truths: Truths, most: int | None, min_score: float | None = None) -> Order:
+def arrange(detections: AllDetections, truths: AllTruths, most: int | None, min_score: float | None = None) -> Order:
     """The order of choosing: of each class and picture the `most` surest, or all; none below min_score."""
     pictures = len(truths.pictures)
     cell = detections.classes * pictures + detections.picture
@@ -64,7 +64,7 @@ def arrange(detections: Detections, truths: Truths, most: int | None, min_score:
     rank = np.arange(len(cell)) - np.searchsorted(cell, cell)
     kept = np.ones(len(cell), np.bool_) if most is None else rank < most
     if min_score is not None:
-        kept &= detections.scores[order] >= min_score
+        kept &= detections.scores[order] >= np.float32(min_score)  # as the scores are given
     order, rank, cell = order[kept], rank[kept], cell[kept]
     true_cell = truths.classes * pictures + truths.picture
     true_order = np.argsort(true_cell, kind="stable")
@@ -79,8 +79,8 @@ def arrange(detections: Detections, truths: Truths, most: int | None, min_score:
 
 
 def find_candidates(
-    detections: Detections,
-    truths: Truths,
+    detections: AllDetections,
+    truths: AllTruths,
     order: Order,
     kind: Kind,
     floor: float,
@@ -170,18 +170,13 @@ def judge(
 
 
 def least_overlaps(thresholds: Sequence[float]) -> NDArray[np.float64]:
-    """What an overlap must be at least (T,): an overlap of 1 that rounding made a little less still is one.
-
-    Raises UsageError unless each threshold lies above 0 and is at most 1.
-    """
-    if not thresholds or not all(0 < each <= 1 for each in thresholds):
-        raise UsageError(f"threshold: expected overlaps above 0 and at most 1, got {', '.join(map(str, thresholds))}")
+    """What an overlap must be at least (T,): an overlap of 1 that rounding made a little less still is one."""
     return np.minimum(thresholds, 1 - 1e-10)
 
 
 def match_once(
-    detections: Detections,
-    truths: Truths,
+    detections: AllDetections,
+    truths: AllTruths,
     *,
     kind: Kind,
     threshold: float,
@@ -189,10 +184,11 @@ def match_once(
     min_score: float | None = None,
     sigmas: tuple[float, ...] | None = None,
 ) -> SingleMatch:
-    """The matching at one threshold, over all areas; see `Truths.ignored`.
+    """The matching at one threshold, over all areas; see `AllTruths.ignored`.
 
     Of each class and picture the `most` surest, or all; none below `min_score`, which is left out altogether.
     """
+    check_overlaps([threshold], "threshold")
     if min_score is not None and not np.isfinite(min_score):
         raise UsageError(f"min_score: expected a finite number, got {min_score}")
     order = arrange(detections, truths, most, min_score)

@@ -1,10 +1,8 @@
-"""What is truly on pictures and what a detector answered: the input of every measure of detection.
+"""The objects and the detections of all pictures, end to end, so that the measures work on whole arrays.
 
-A caller gives one record a picture; `lay_truths` and `lay_detections` check them all and lay them end to end, so that
-the measures work on whole arrays. An error names the picture and the row.
-Boxes are absolute xyxy in pixels, x2 and y2 exclusive, of any float type; all is computed in float64. Classes are
-indices from 0.
-Shapes: G true objects or D detections of one picture (or, laid out, of all), J keypoints, K classes.
+Each `Sample` and each `Detections` has checked itself; here they are checked against each other and the classes. All is
+computed in float64.
+Shapes: G objects and D detections of all pictures, P keypoints, K classes.
 """
 
 from collections.abc import Sequence
@@ -12,60 +10,29 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from convatlas.errors import UsageError, did_you_mean
-from convatlas.metrics.columns import Columns
-from convatlas.metrics.run_lengths import Runs
+from convatlas.types import Detections, Rle, Sample
 
-PictureId = int | str
 Kind = Literal["box", "mask", "keypoint"]  # what is compared
 KINDS: tuple[Kind, ...] = ("box", "mask", "keypoint")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)  # eq: arrays have no single truth value
-class PictureTruths:
-    """What is truly on one picture. A picture without objects has empty arrays, and is given all the same."""
-
-    picture: PictureId  # a file name, or a number as in COCO; all of one set are of one type
-    boxes: ArrayLike  # (G, 4)
-    classes: ArrayLike  # (G,) whole numbers
-    crowd: ArrayLike | None = None  # (G,) COCO's iscrowd: one region of many objects
-    difficult: ArrayLike | None = None  # (G,) VOC's flag; the COCO measures do not know it
-    areas: ArrayLike | None = None  # (G,) pixels, as COCO's annotations state it; else of the mask, else of the box
-    masks: Sequence[ArrayLike] | None = None  # G arrays of run lengths, see `metrics.run_lengths`
-    size: tuple[int, int] | None = None  # height, width; masks need it
-    keypoints: ArrayLike | None = None  # (G, J, 3) x, y, v; v: 0 not labelled, 1 hidden, 2 visible
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PictureDetections:
-    """What a detector answered for one picture, in any order. Equal scores keep the order in which they are given."""
+class AllTruths:
+    """The objects of all pictures, the pictures in the order of their names."""
 
-    picture: PictureId
-    boxes: ArrayLike  # (D, 4)
-    classes: ArrayLike  # (D,) whole numbers
-    scores: ArrayLike  # (D,) any finite value, higher is surer
-    areas: ArrayLike | None = None  # (D,) pixels; else of what is compared: the mask, the keypoints' extent, or the box
-    masks: Sequence[ArrayLike] | None = None  # D arrays of run lengths
-    size: tuple[int, int] | None = None  # height, width; masks need it
-    keypoints: ArrayLike | None = None  # (D, J, 2) x, y or (D, J, 3), of which the third is not read
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Truths:
-    """The objects of all pictures, end to end, the pictures in the order of their ids."""
-
-    pictures: tuple[PictureId, ...]
-    picture: NDArray[np.int64]  # (G,) place in `pictures`
+    pictures: tuple[str, ...]
+    picture: NDArray[np.int64]  # (G,) place in `pictures`, rising
     row: NDArray[np.int64]  # (G,) place in the picture's own arrays
     boxes: NDArray[np.float64]  # (G, 4)
     classes: NDArray[np.int64]  # (G,)
     crowd: NDArray[np.bool_]  # (G,)
     difficult: NDArray[np.bool_]  # (G,)
     areas: NDArray[np.float64]  # (G,)
-    masks: Runs | None
-    keypoints: NDArray[np.float64] | None  # (G, J, 3)
+    masks: tuple[Rle, ...] | None  # G, where masks are compared
+    keypoints: NDArray[np.float64] | None  # (G, P, 3), where keypoints are compared
 
     def ignored(self, *, difficult: bool = True) -> NDArray[np.bool_]:
         """The objects (G,) that are not counted: crowds, those without a labelled keypoint, and difficult ones."""
@@ -76,87 +43,79 @@ class Truths:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Detections:
-    """The detections of all pictures, end to end, the pictures in the order of `Truths.pictures`."""
+class AllDetections:
+    """The detections of all pictures, the pictures in the order of `AllTruths.pictures`."""
 
-    picture: NDArray[np.int64]  # (D,) place in `Truths.pictures`
+    picture: NDArray[np.int64]  # (D,) place in `AllTruths.pictures`, rising
     row: NDArray[np.int64]  # (D,) place in the picture's own arrays
     boxes: NDArray[np.float64]  # (D, 4)
     classes: NDArray[np.int64]  # (D,)
     scores: NDArray[np.float64]  # (D,)
-    areas: NDArray[np.float64]  # (D,)
-    masks: Runs | None
-    keypoints: NDArray[np.float64] | None  # (D, J, 2)
+    areas: NDArray[np.float64]  # (D,) of what is compared: the box, the mask, the extent of the keypoints
+    masks: tuple[Rle, ...] | None  # D
+    keypoints: NDArray[np.float64] | None  # (D, P, 3)
 
 
-def lay_truths(truths: Sequence[PictureTruths], num_classes: int, kind: Kind = "box") -> Truths:
-    """Every object of every picture, checked. Raises UsageError that names the picture and the field.
-
-    A mask or keypoints are laid out only for their kind, and must then be given.
+def join_truths(truths: Sequence[Sample], num_classes: int, kind: Kind = "box") -> AllTruths:
+    """Every object of every picture. Raises UsageError that names the picture and the field: a picture that is there
+    twice, a class beyond num_classes, an object without a mask or without keypoints where these are compared.
     """
     check_kind(kind)
     if not truths:
         raise UsageError("truths: expected one picture or more")
-    pictures = _in_order(truths, "truths")
-    columns = Columns("truths", [each.picture for each in pictures], [each.classes for each in pictures])
-    boxes = columns.boxes([each.boxes for each in pictures])
-    masks = columns.masks([(each.masks, each.size) for each in pictures]) if kind == "mask" else None
-    keypoints = columns.keypoints([each.keypoints for each in pictures], (3,)) if kind == "keypoint" else None
-    stated = columns.areas([each.areas for each in pictures])
-    default = box_areas(boxes) if masks is None else masks.areas.astype(np.float64)
-    return Truths(
-        pictures=tuple(each.picture for each in pictures),
-        picture=columns.owner,
-        row=columns.row,
-        boxes=boxes,
-        classes=columns.classes(num_classes),
-        crowd=columns.flags("crowd", [each.crowd for each in pictures]),
-        difficult=columns.flags("difficult", [each.difficult for each in pictures]),
-        areas=np.where(np.isnan(stated), default, stated),
-        masks=masks,
-        keypoints=keypoints,
+    samples = _by_name(truths, Sample, "truths")
+    picture, row = _places(samples)
+    return AllTruths(
+        pictures=tuple(each.name for each in samples),
+        picture=picture,
+        row=row,
+        boxes=np.concatenate([each.boxes for each in samples], dtype=np.float64),
+        classes=_join_classes(samples, num_classes, "truths"),
+        crowd=np.concatenate([each.iscrowd for each in samples]),
+        difficult=np.concatenate([each.difficult for each in samples]),
+        areas=np.concatenate([each.areas for each in samples]),
+        masks=_join_masks(samples, "truths") if kind == "mask" else None,
+        keypoints=_join_keypoints(samples, "truths") if kind == "keypoint" else None,
     )
 
 
-def lay_detections(
-    detections: Sequence[PictureDetections],
-    truths: Truths,
-    num_classes: int,
-    kind: Kind = "box",
-    argument: str = "detections",
-) -> Detections:
-    """Every detection of every picture, checked; a picture of `truths` without detections may be left out.
+def join_detections(
+    detections: Sequence[Detections], truths: Sequence[Sample], num_classes: int, kind: Kind = "box"
+) -> AllDetections:
+    """Every detection of every picture; a picture without detections may be left out.
 
-    Raises UsageError that names the picture and the field, also for a picture that the truths do not have, or whose
-    masks are of another size there. `argument` is what the caller calls the detections.
+    Raises UsageError as `join_truths` does, and for a picture that the truths do not have, or have in another size.
     """
-    check_kind(kind)
-    answered = _in_order(detections, argument)
-    place = {picture: index for index, picture in enumerate(truths.pictures)}
-    for each in answered:
-        if each.picture not in place:
-            hint = did_you_mean(str(each.picture), map(str, truths.pictures))
-            raise UsageError(f"{argument}: picture {each.picture!r} is not among the {len(place)} of truths.{hint}")
-    columns = Columns(argument, [each.picture for each in answered], [each.classes for each in answered])
-    boxes = columns.boxes([each.boxes for each in answered])
-    masks = columns.masks([(each.masks, each.size) for each in answered]) if kind == "mask" else None
-    keypoints = columns.keypoints([each.keypoints for each in answered], (2, 3)) if kind == "keypoint" else None
-    picture = np.array([place[each.picture] for each in answered], np.int64)[columns.owner]
+    answers = _by_name(detections, Detections, "detections")
+    sizes = {each.name: (each.height, each.width) for each in truths}
+    for each in answers:
+        if each.name not in sizes:
+            hint = did_you_mean(each.name, sizes)
+            raise UsageError(f"detections: picture {each.name!r} is not among the {len(sizes)} of truths.{hint}")
+        if (each.height, each.width) != sizes[each.name]:
+            height, width = sizes[each.name]
+            raise UsageError(
+                f"detections: picture {each.name!r}: size: expected {height} x {width} as in truths, "
+                f"got {each.height} x {each.width}"
+            )
+    place = {name: index for index, name in enumerate(sorted(sizes))}
+    own, row = _places(answers)
+    boxes = np.concatenate([np.zeros((0, 4)), *(each.boxes for each in answers)], dtype=np.float64)
+    masks = _join_masks(answers, "detections") if kind == "mask" else None
+    keypoints = _join_keypoints(answers, "detections") if kind == "keypoint" else None
     if masks is not None:
-        _check_sizes(masks, picture, truths)
-        default = masks.areas.astype(np.float64)
+        areas = np.array([mask.area for mask in masks], np.float64)
     elif keypoints is not None:
-        default = np.prod(keypoints.max(axis=1) - keypoints.min(axis=1), axis=1)
+        areas = np.prod(keypoints[:, :, :2].max(axis=1) - keypoints[:, :, :2].min(axis=1), axis=1)
     else:
-        default = box_areas(boxes)
-    stated = columns.areas([each.areas for each in answered])
-    return Detections(
-        picture=picture,
-        row=columns.row,
+        areas = box_areas(boxes)
+    return AllDetections(
+        picture=np.array([place[each.name] for each in answers], np.int64)[own],
+        row=row,
         boxes=boxes,
-        classes=columns.classes(num_classes),
-        scores=columns.scores([each.scores for each in answered]),
-        areas=np.where(np.isnan(stated), default, stated),
+        classes=_join_classes(answers, num_classes, "detections"),
+        scores=np.concatenate([np.zeros(0), *(each.scores for each in answers)], dtype=np.float64),
+        areas=areas,
         masks=masks,
         keypoints=keypoints,
     )
@@ -182,32 +141,64 @@ def check_classes(classes: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def _check_sizes(masks: Runs, picture: NDArray[np.int64], truths: Truths) -> None:
-    assert truths.masks is not None
-    sizes = np.zeros((len(truths.pictures), 2), np.int64)
-    sizes[truths.picture] = truths.masks.sizes
-    known = sizes[picture]
-    other = np.flatnonzero(np.any(known != masks.sizes, axis=1) & (known[:, 0] > 0))
-    if other.size:
-        at = other[0]
+_Record = TypeVar("_Record", Sample, Detections)
+
+
+def _by_name(given: Sequence[_Record], kind: type[_Record], argument: str) -> list[_Record]:
+    # Sorted, so that equal scores of two pictures are ranked alike in whatever order the pictures were read.
+    seen: set[str] = set()
+    for place, each in enumerate(given):
+        if not isinstance(each, kind):
+            raise UsageError(f"{argument}[{place}]: expected {kind.__name__}, got {type(each).__name__}")
+        if each.name in seen:
+            raise UsageError(f"{argument}: picture {each.name!r} is there twice; give all of a picture in one record")
+        seen.add(each.name)
+    return sorted(given, key=lambda each: each.name)
+
+
+def _places(records: Sequence[Sample] | Sequence[Detections]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """For each object of the records its record and its place in it."""
+    counts = np.array([len(each) for each in records], np.int64)
+    owner = np.repeat(np.arange(len(counts)), counts)
+    return owner, np.arange(len(owner)) - (np.cumsum(counts) - counts)[owner]
+
+
+def _join_classes(
+    records: Sequence[Sample] | Sequence[Detections], num_classes: int, argument: str
+) -> NDArray[np.int64]:
+    classes = np.concatenate([np.zeros(0, np.int64), *(each.classes for each in records)])
+    unknown = np.flatnonzero(classes >= num_classes)
+    if unknown.size:
+        owner, row = _places(records)
+        at = unknown[0]
         raise UsageError(
-            f"detections: picture {truths.pictures[picture[at]]!r}: size: expected {known[at].tolist()} as in truths, "
-            f"got {masks.sizes[at].tolist()}"
+            f"{argument}: picture {records[owner[at]].name!r}: classes[{row[at]}]: "
+            f"expected a class index 0..{num_classes - 1}, got {classes[at]}"
         )
+    return classes
 
 
-_Record = TypeVar("_Record", PictureTruths, PictureDetections)
+def _join_masks(records: Sequence[Sample] | Sequence[Detections], argument: str) -> tuple[Rle, ...]:
+    masks: list[Rle] = []
+    for each in records:
+        here = [mask for mask in each.masks if mask is not None]
+        if len(here) < len(each):
+            raise UsageError(
+                f"{argument}: picture {each.name!r}: masks: expected one for each of {len(each)} objects, "
+                f"got {len(here)}"
+            )
+        masks += here
+    return tuple(masks)
 
 
-def _in_order(given: Sequence[_Record], name: str) -> list[_Record]:
-    # By id, as pycocotools takes them: equal scores of two pictures are then ranked alike in any order of reading.
-    seen: dict[PictureId, None] = {}
-    for each in given:
-        if not isinstance(each.picture, int | str | np.integer) or isinstance(each.picture, bool):
-            raise UsageError(f"{name}: expected a picture's id as int or str, got {each.picture!r}")
-        if each.picture in seen:
-            raise UsageError(f"{name}: picture {each.picture!r} is there twice; give all of a picture in one record")
-        seen[each.picture] = None
-    if len({isinstance(picture, str) for picture in seen}) > 1:
-        raise UsageError(f"{name}: expected the pictures' ids all as int or all as str, got both")
-    return sorted(given, key=lambda each: each.picture)
+def _join_keypoints(records: Sequence[Sample] | Sequence[Detections], argument: str) -> NDArray[np.float64]:
+    points = 0
+    for each in records:
+        count = each.keypoints.shape[1]
+        if len(each) and (not count or count != (points or count)):
+            expected = points or "1 or more"
+            raise UsageError(
+                f"{argument}: picture {each.name!r}: keypoints: expected {expected} for each object, got {count}"
+            )
+        points = count if len(each) else points
+    return np.concatenate([np.zeros((0, max(points, 1), 3)), *(each.keypoints for each in records if len(each))])

@@ -10,18 +10,12 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from convatlas.errors import UsageError
 from convatlas.metrics.classification import ClassScores, class_scores
-from convatlas.metrics.matching import match_once
-from convatlas.metrics.objects import (
-    Kind,
-    PictureDetections,
-    PictureId,
-    PictureTruths,
-    check_classes,
-    lay_detections,
-    lay_truths,
-)
+from convatlas.metrics.matching import SingleMatch, match_once
+from convatlas.metrics.objects import AllDetections, AllTruths, Kind, check_classes, join_detections, join_truths
 from convatlas.metrics.tables import shown, text_table
+from convatlas.types import Detections, Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +31,7 @@ class Found:
 class PictureOutcome:
     """One picture: its true positives, false positives, misses, and the detections that do not count."""
 
-    picture: PictureId
+    picture: str
     found: tuple[Found, ...]  # true positives, by detection
     wrong: tuple[int, ...]  # false positives: detections
     missed: tuple[int, ...]  # misses: objects
@@ -51,7 +45,7 @@ class PictureOutcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcomes:
-    """All pictures, in the order of their ids, and what each class scored."""
+    """All pictures, in the order of the truths, and what each class scored."""
 
     kind: Kind
     threshold: float  # least overlap
@@ -60,7 +54,9 @@ class Outcomes:
     per_class: tuple[ClassScores, ...]
 
     def worst(self, count: int = 10) -> tuple[PictureOutcome, ...]:
-        """The pictures with most mistakes, at most `count`, none without a mistake; equals stay in the order of ids."""
+        """The `count` pictures with most mistakes, none without one; of equals, the first of the truths first."""
+        if count < 0:
+            raise UsageError(f"count: expected 0 or more, got {count}")
         ranked = sorted(self.pictures, key=lambda each: -each.mistakes)
         return tuple(each for each in ranked[:count] if each.mistakes)
 
@@ -94,8 +90,8 @@ class Outcomes:
 
 
 def picture_outcomes(
-    truths: Sequence[PictureTruths],
-    detections: Sequence[PictureDetections],
+    truths: Sequence[Sample],
+    detections: Sequence[Detections],
     classes: Sequence[str],
     *,
     kind: Kind = "box",
@@ -110,50 +106,48 @@ def picture_outcomes(
     `evaluate_coco` does.
     """
     names = check_classes(classes)
-    true = lay_truths(truths, len(names), kind)
-    found = lay_detections(detections, true, len(names), kind)
+    true = join_truths(truths, len(names), kind)
+    found = join_detections(detections, truths, len(names), kind)
     matched = match_once(found, true, kind=kind, threshold=threshold, min_score=min_score, sigmas=sigmas)
-    ignored = matched.considered & ~matched.right & ~matched.wrong
-    counted = ~true.ignored()
     places = np.arange(len(true.pictures) + 1)
     detection_ends, truth_ends = np.searchsorted(found.picture, places), np.searchsorted(true.picture, places)
-    pictures = []
-    for p, name in enumerate(true.pictures):
-        d, t = slice(*detection_ends[p : p + 2]), slice(*truth_ends[p : p + 2])
-        rows = found.row[d]
-        hits = np.flatnonzero(matched.right[d])
-        pictures.append(
-            PictureOutcome(
-                picture=name,
-                found=tuple(
-                    Found(detection=row, truth=truth, overlap=overlap)
-                    for row, truth, overlap in zip(
-                        rows[hits].tolist(),
-                        true.row[matched.truth[d][hits]].tolist(),
-                        matched.overlap[d][hits].tolist(),
-                        strict=True,
-                    )
-                ),
-                wrong=tuple(rows[matched.wrong[d]].tolist()),
-                missed=tuple(true.row[t][matched.missed[t]].tolist()),
-                ignored=tuple(rows[ignored[d]].tolist()),
-            )
-        )
+    pictures = {
+        name: _one_picture(name, found, true, matched, slice(*detection_ends[p : p + 2]), slice(*truth_ends[p : p + 2]))
+        for p, name in enumerate(true.pictures)
+    }
     right, given, objects = (
         np.bincount(each, minlength=len(names)).tolist()
         for each in (
             found.classes[matched.right],
             found.classes[matched.right | matched.wrong],
-            true.classes[counted],
+            true.classes[~true.ignored()],
         )
     )
     return Outcomes(
         kind=kind,
         threshold=threshold,
         min_score=min_score,
-        pictures=tuple(pictures),
+        pictures=tuple(pictures[each.name] for each in truths),
         per_class=tuple(
             class_scores(label, right=right[k], predictions=given[k], truths=objects[k])
             for k, label in enumerate(names)
         ),
+    )
+
+
+def _one_picture(
+    name: str, found: AllDetections, true: AllTruths, matched: SingleMatch, d: slice, t: slice
+) -> PictureOutcome:
+    rows = found.row[d]
+    right, wrong = matched.right[d], matched.wrong[d]
+    taken, overlaps = true.row[matched.truth[d][right]], matched.overlap[d][right]
+    return PictureOutcome(
+        picture=name,
+        found=tuple(
+            Found(detection=detection, truth=truth, overlap=overlap)
+            for detection, truth, overlap in zip(rows[right].tolist(), taken.tolist(), overlaps.tolist(), strict=True)
+        ),
+        wrong=tuple(rows[wrong].tolist()),
+        missed=tuple(true.row[t][matched.missed[t]].tolist()),
+        ignored=tuple(rows[matched.considered[d] & ~right & ~wrong].tolist()),
     )

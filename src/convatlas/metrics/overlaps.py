@@ -6,14 +6,14 @@ pages). All in float64, in the order of operations of COCO's own code, so that a
 Shapes: n pairs, N and M boxes, J keypoints.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from convatlas.errors import UsageError
-from convatlas.metrics.objects import Detections, Kind, Truths, box_areas
-from convatlas.metrics.run_lengths import pair_intersections, union_shares
+from convatlas.metrics.objects import AllDetections, AllTruths, Kind, box_areas
+from convatlas.metrics.run_lengths import pack, pair_intersections, union_shares
 
 # Standard deviation of where people mark each of COCO's 17 keypoints of a person, in units of the square root of the
 # object's area: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles (left, right).
@@ -75,8 +75,8 @@ def keypoint_similarity(
 
 def pair_overlaps(
     kind: Kind,
-    detections: Detections,
-    truths: Truths,
+    detections: AllDetections,
+    truths: AllTruths,
     d: NDArray[np.integer],
     t: NDArray[np.integer],
     *,
@@ -129,6 +129,12 @@ def best_of_each(
     return owner[starts], best, place
 
 
+def check_overlaps(overlaps: Sequence[float], name: str) -> None:
+    """Raise UsageError, which calls them `name`, unless there is one or more, each above 0 and at most 1."""
+    if not overlaps or not all(0 < each <= 1 for each in overlaps):
+        raise UsageError(f"{name}: expected overlaps above 0 and at most 1, got {', '.join(map(str, overlaps))}")
+
+
 def check_sigmas(sigmas: tuple[float, ...] | None, *keypoints: int) -> NDArray[np.float64]:
     """The deviation (J,) of each keypoint, COCO's 17 by default; raises UsageError unless there are J, all above 0."""
     spread = np.asarray(COCO_SIGMAS if sigmas is None else sigmas, np.float64)
@@ -147,15 +153,20 @@ def _box_intersections(left: NDArray[np.float64], right: NDArray[np.float64]) ->
 
 
 def _mask_pairs(
-    detections: Detections, truths: Truths, d: NDArray[np.integer], t: NDArray[np.integer], floor: float
+    detections: AllDetections, truths: AllTruths, d: NDArray[np.integer], t: NDArray[np.integer], floor: float
 ) -> NDArray[np.float64]:
     assert detections.masks is not None
     assert truths.masks is not None
-    area, true_area = detections.masks.areas[d], truths.masks.areas[t]
-    crowd = truths.crowd[t]
-    most = np.minimum(_box_intersections(detections.masks.boxes[d], truths.masks.boxes[t]), np.minimum(area, true_area))
+    # Only the masks that meet another of their class and picture are laid out, which most never do.
+    (rows, left), (true_rows, right) = (np.unique(each, return_inverse=True) for each in (d, t))
+    found, true = (
+        pack([masks[row] for row in chosen.tolist()])
+        for masks, chosen in ((detections.masks, rows), (truths.masks, true_rows))
+    )
+    area, true_area, crowd = found.areas[left], true.areas[right], truths.crowd[t]
+    most = np.minimum(_box_intersections(found.boxes[left], true.boxes[right]), np.minimum(area, true_area))
     kept = np.flatnonzero((most > 0) & (union_shares(most, area, true_area, crowd) >= floor))
     overlaps = np.zeros(len(d))
-    shared = pair_intersections(detections.masks, truths.masks, d[kept], t[kept])
+    shared = pair_intersections(found, true, left[kept], right[kept])
     overlaps[kept] = union_shares(shared, area[kept], true_area[kept], crowd[kept])
     return overlaps

@@ -9,35 +9,21 @@ Crowds and difficult objects are not counted.
 Shapes: G objects that count, K classes, C counts, T overlaps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from convatlas.errors import UsageError
-from convatlas.metrics.objects import (
-    PictureDetections,
-    PictureId,
-    PictureTruths,
-    check_classes,
-    lay_detections,
-    lay_truths,
-)
-from convatlas.metrics.overlaps import box_iou
+from convatlas.errors import UsageError, did_you_mean
+from convatlas.metrics.objects import check_classes, join_truths
+from convatlas.metrics.overlaps import box_iou, check_overlaps
 from convatlas.metrics.tables import shown, text_table
+from convatlas.types import Boxes, Sample
 
 COUNTS = (10, 50, 100, 200, 500, 1000, 2000)
 OVERLAPS: tuple[float, ...] = tuple(np.linspace(0.5, 0.95, 10).tolist())
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PictureProposals:
-    """The proposals of one picture, the best first: boxes (N, 4) absolute xyxy, x2 and y2 exclusive."""
-
-    picture: PictureId
-    boxes: ArrayLike
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,7 +40,7 @@ class ProposalResult:
     average_recall: NDArray[np.float64]  # (C,)
     abo: NDArray[np.float64]  # (C, K)
     mabo: NDArray[np.float64]  # (C,)
-    best_overlaps: NDArray[np.float64]  # (C, G) of each object, in the order of the pictures' ids
+    best_overlaps: NDArray[np.float64]  # (C, G) of each object, in the order of the pictures' names
 
     def recall_at(self, count: int, overlap: float = 0.5) -> float | None:
         """Recall with the first `count` proposals; raises UsageError for what was not measured."""
@@ -101,8 +87,8 @@ class ProposalResult:
 
 
 def evaluate_proposals(
-    truths: Sequence[PictureTruths],
-    proposals: Sequence[PictureProposals],
+    truths: Sequence[Sample],
+    proposals: Mapping[str, Boxes],
     classes: Sequence[str],
     *,
     counts: tuple[int, ...] = COUNTS,
@@ -110,35 +96,36 @@ def evaluate_proposals(
 ) -> ProposalResult:
     """Recall, average recall, ABO and MABO of the first proposals of each picture, for each of `counts`.
 
-    `classes` names the K classes of the truths by index. A picture without proposals may be left out. counts and
-    overlaps ascend. Raises UsageError that names picture, field and row as `evaluate_coco` does.
+    proposals: by the picture's name, (N, 4) boxes as a `Sample` has them, the best first; a picture without proposals
+    may be left out. `classes` names the K classes of the truths by index. counts and overlaps ascend.
+    Raises UsageError that names the picture for boxes that are not finite, reversed, of another shape or of a picture
+    that the truths do not have; for truths as `evaluate_coco` does.
     """
     if not counts or counts[0] < 1 or any(a >= b for a, b in pairwise(counts)):
         raise UsageError(f"counts: expected ascending counts from 1, got {counts}")
-    if not overlaps or not all(0 < each <= 1 for each in overlaps) or any(a >= b for a, b in pairwise(overlaps)):
-        raise UsageError(f"overlaps: expected ascending overlaps above 0 and at most 1, got {overlaps}")
+    check_overlaps(overlaps, "overlaps")
+    if any(a >= b for a, b in pairwise(overlaps)):
+        raise UsageError(f"overlaps: expected ascending overlaps, got {overlaps}")
     names = check_classes(classes)
-    true = lay_truths(truths, len(names))
-    found = lay_detections([_as_detections(each) for each in proposals], true, 1, argument="proposals")
+    true = join_truths(truths, len(names))
+    for name, boxes in proposals.items():
+        _check_boxes(name, boxes, true.pictures)
 
     counted = ~true.ignored()
-    boxes, picture, true_classes = true.boxes[counted], true.picture[counted], true.classes[counted]
-    places = np.arange(len(true.pictures) + 1)
-    truth_ends, proposal_ends = np.searchsorted(picture, places), np.searchsorted(found.picture, places)
-    best = np.zeros((len(counts), len(boxes)))
-    given = np.diff(proposal_ends)
-    for p in range(len(true.pictures)):
-        t, d = slice(*truth_ends[p : p + 2]), slice(*proposal_ends[p : p + 2])
-        if not given[p] or t.start == t.stop:
-            continue
-        upto = np.maximum.accumulate(box_iou(found.boxes[d][: counts[-1]], boxes[t]), axis=0)
-        best[:, t] = upto[np.minimum(counts, len(upto)) - 1]
+    true_boxes, true_classes = true.boxes[counted], true.classes[counted]
+    ends = np.searchsorted(true.picture[counted], np.arange(len(true.pictures) + 1))
+    given = np.array([len(proposals.get(name, ())) for name in true.pictures])
+    best = np.zeros((len(counts), len(true_boxes)))
+    for p in np.flatnonzero((given > 0) & (np.diff(ends) > 0)):
+        here = slice(ends[p], ends[p + 1])
+        upto = np.maximum.accumulate(box_iou(proposals[true.pictures[p]][: counts[-1]], true_boxes[here]), axis=0)
+        best[:, here] = upto[np.minimum(counts, len(upto)) - 1]
 
     objects = np.bincount(true_classes, minlength=len(names))
     abo = np.full((len(counts), len(names)), np.nan)
     for k in np.flatnonzero(objects):
         abo[:, k] = best[:, true_classes == k].mean(axis=1)
-    some = len(boxes) > 0
+    some = len(true_boxes) > 0
     nothing = np.full(len(counts), np.nan)
     return ProposalResult(
         pictures=len(true.pictures),
@@ -155,11 +142,17 @@ def evaluate_proposals(
     )
 
 
-def _as_detections(proposals: PictureProposals) -> PictureDetections:
-    count = len(np.atleast_1d(np.asarray(proposals.boxes)))
-    return PictureDetections(
-        picture=proposals.picture, boxes=proposals.boxes, classes=np.zeros(count, np.int64), scores=np.zeros(count)
-    )
+def _check_boxes(name: str, boxes: Boxes, pictures: Sequence[str]) -> None:
+    if name not in pictures:
+        hint = did_you_mean(str(name), pictures)
+        raise UsageError(f"proposals: picture {name!r} is not among the {len(pictures)} of truths.{hint}")
+    place = f"proposals: picture {name!r}: boxes"
+    if not isinstance(boxes, np.ndarray) or boxes.dtype.kind != "f" or boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise UsageError(f"{place}: expected float32 N x 4, got {np.asarray(boxes).dtype} {np.shape(boxes)}")
+    right = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] >= boxes[:, :2]).all(axis=1)
+    if not right.all():
+        row = int(np.argmin(right))
+        raise UsageError(f"{place}[{row}]: expected finite numbers, x1 <= x2 and y1 <= y2, got {boxes[row].tolist()}")
 
 
 def _defined(value: float) -> float | None:

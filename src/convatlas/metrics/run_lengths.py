@@ -1,75 +1,48 @@
-"""Masks as run lengths: area, tight box, intersection and intersection over union, without unpacking a pixel.
+"""Many masks at once: area, tight box and intersection, from their run lengths and without unpacking a pixel.
 
-The form is COCO's (Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014, and its mask format): the pixels
-are read column by column, from the top down, and the counts are the lengths of runs of 0 and 1 in turn, the first of 0
-(it is 0 long when the first pixel is 1). The counts of a mask add up to height x width.
+The runs of a mask are those of `convatlas.types.Rle`: down the columns, outside (0) and inside (1) in turn.
 Shapes: M masks with R runs in all.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from convatlas.errors import UsageError
+from convatlas.types import Rle
 
 _BLOCK = 1 << 21  # runs that are looked up at once: bounds the memory, some 16 MB an array
-_LARGEST = 2**31 - 1  # pixels of one mask: a position fits 32 bits
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Runs:
-    """M masks laid end to end; `pack` makes it, and checks."""
+    """M masks laid end to end; `pack` makes it."""
 
-    sizes: NDArray[np.int64]  # (M, 2) height, width in pixels
     first: NDArray[np.int64]  # (M + 1,) where each mask's runs begin; the last is R
     ends: NDArray[np.int64]  # (R,) pixel of its mask at which a run ends, 0..height * width
     ones: NDArray[np.int64]  # (R + 1,) pixels that are 1 in all runs before this one, of any mask
     areas: NDArray[np.int64]  # (M,) pixels that are 1
     boxes: NDArray[np.float64]  # (M, 4) tight, xyxy with x2 and y2 exclusive; 0, 0, 0, 0 for a mask without a 1
-
-    def __len__(self) -> int:
-        return len(self.sizes)
+    largest: int  # pixels of the largest picture
 
 
-def pack(
-    counts: Sequence[ArrayLike],
-    sizes: ArrayLike,
-    called: Callable[[int], str] = lambda mask: f"masks[{mask}]",
-) -> Runs:
-    """The counts (whole numbers, one array a mask) and sizes (M, 2) of M masks, or one size for all, as `Runs`.
-
-    `called` says what a mask is called in an error. Raises UsageError for counts that are not whole numbers >= 0 in one
-    row, that do not add up to height x width, or for a mask without a pixel.
-    """
-    arrays = [np.asarray(each) for each in counts]
-    for mask, array in enumerate(arrays):
-        if array.ndim != 1 or array.dtype.kind not in "iu" or not array.size:
-            raise UsageError(
-                f"{called(mask)}: expected run lengths, one row of whole numbers, got {_shape(array)} of {array.dtype}"
-            )
-    size = np.asarray(sizes)
-    if size.size and (size.dtype.kind not in "iu" or size.shape[-1:] != (2,) or size.ndim > 2):
-        raise UsageError(f"{called(0)}: expected a size of (height, width) in whole pixels, got {size.tolist()!r}")
-    size = np.broadcast_to(size.reshape(-1, 2), (len(arrays), 2)).astype(np.int64)
-
-    first = np.zeros(len(arrays) + 1, np.int64)
-    np.cumsum([len(array) for array in arrays], out=first[1:])
-    flat = np.concatenate(arrays).astype(np.int64) if arrays else np.zeros(0, np.int64)
-    owner = np.repeat(np.arange(len(arrays)), np.diff(first))
+def pack(masks: Sequence[Rle]) -> Runs:
+    """M masks, of any sizes, as `Runs`."""
+    lengths = np.array([mask.counts.size for mask in masks], np.int64)
+    first = np.concatenate([[0], np.cumsum(lengths)])
+    flat = np.concatenate([np.zeros(0, np.int64), *(mask.counts for mask in masks)])
     before = np.concatenate([[0], np.cumsum(flat)])
-    _check_counts(flat, owner, size, before[first[1:]] - before[first[:-1]], called)
-    odd = (np.arange(len(flat)) - first[owner]) % 2
-    ends = before[1:] - before[first[owner]]
-    ones = np.concatenate([[0], np.cumsum(flat * odd)])
+    ends = before[1:] - np.repeat(before[first[:-1]], lengths)
+    inside = (np.arange(len(flat)) - np.repeat(first[:-1], lengths)) % 2 == 1
+    ones = np.concatenate([[0], np.cumsum(flat * inside)])
     return Runs(
-        sizes=size,
         first=first,
         ends=ends,
         ones=ones,
         areas=ones[first[1:]] - ones[first[:-1]],
-        boxes=_tight_boxes(owner, ends - flat, ends, (odd == 1) & (flat > 0), size),
+        boxes=_tight_boxes(flat, ends, np.flatnonzero(inside & (flat > 0)), lengths, masks),
+        largest=max((mask.height * mask.width for mask in masks), default=0),
     )
 
 
@@ -79,15 +52,8 @@ def pair_intersections(left: Runs, right: Runs, i: NDArray[np.integer], j: NDArr
     Each run of ones [start, end) of the left mask adds F(end) - F(start), where F(x) counts the ones of the right mask
     before pixel x: it is linear within a run, and the run is found by bisection in all right masks at once.
     """
-    wrong = np.flatnonzero((left.sizes[i] != right.sizes[j]).any(axis=1))
-    if wrong.size:
-        at = wrong[0]
-        raise UsageError(
-            f"masks: expected both of a pair of one size, got {left.sizes[i[at]].tolist()} for mask {i[at]} and "
-            f"{right.sizes[j[at]].tolist()} for mask {j[at]}"
-        )
-    stride = int(right.sizes.prod(axis=1).max(initial=0)) + 1
-    keys = right.ends + stride * np.repeat(np.arange(len(right)), np.diff(right.first))
+    stride = right.largest + 1
+    keys = right.ends + stride * np.repeat(np.arange(len(right.areas)), np.diff(right.first))
     used = np.diff(left.first)[i] // 2 * 2  # a last run of zeros begins no run of ones
     upto = np.cumsum(used)
     shared = np.zeros(len(i), np.int64)
@@ -98,17 +64,6 @@ def pair_intersections(left: Runs, right: Runs, i: NDArray[np.integer], j: NDArr
         shared[begin:stop] = _shared(left, right, i[begin:stop], j[begin:stop], used[begin:stop], keys, stride)
         begin = stop
     return shared
-
-
-def mask_iou(left: Runs, right: Runs, crowd: ArrayLike | None = None) -> NDArray[np.float64]:
-    """Intersection over union (N, M) of every pair; all masks of one size.
-
-    Where crowd (M,) is True, the union is the left mask's area alone, as COCO has it for a region of many objects.
-    """
-    i, j = (index.ravel() for index in np.indices((len(left), len(right))))
-    regions = np.zeros(len(right), np.bool_) if crowd is None else np.asarray(crowd, np.bool_)
-    shared = pair_intersections(left, right, i, j)
-    return union_shares(shared, left.areas[i], right.areas[j], regions[j]).reshape(len(left), len(right))
 
 
 def union_shares(
@@ -147,50 +102,27 @@ def _shared(
 
 
 def _tight_boxes(
-    owner: NDArray[np.int64],
-    start: NDArray[np.int64],
-    end: NDArray[np.int64],
-    of_ones: NDArray[np.bool_],
-    sizes: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    boxes = np.zeros((len(sizes), 4))
-    owner, start, last = owner[of_ones], start[of_ones], end[of_ones] - 1
-    if len(owner):
-        height = sizes[owner, 0]
-        left, right = start // height, last // height
-        # A run that goes on into the next column holds the bottom pixel of one and the top pixel of the other.
-        crosses = right > left
-        top = np.where(crosses, 0, start % height)
-        bottom = np.where(crosses, height - 1, last % height)
-        first = np.flatnonzero(np.diff(owner, prepend=-1))
-        boxes[owner[first], 0] = np.minimum.reduceat(left, first)
-        boxes[owner[first], 1] = np.minimum.reduceat(top, first)
-        boxes[owner[first], 2] = np.maximum.reduceat(right, first) + 1
-        boxes[owner[first], 3] = np.maximum.reduceat(bottom, first) + 1
-    return boxes
-
-
-def _check_counts(
     counts: NDArray[np.int64],
-    owner: NDArray[np.int64],
-    sizes: NDArray[np.int64],
-    sums: NDArray[np.int64],
-    called: Callable[[int], str],
-) -> None:
-    bad = np.flatnonzero((sizes < 1).any(axis=1) | (sizes.astype(np.float64).prod(axis=1) > _LARGEST))
-    if bad.size:
-        raise UsageError(f"{called(int(bad[0]))}: expected 1 pixel or more a side, got size {sizes[bad[0]].tolist()}")
-    bad = np.flatnonzero((counts < 0) | (counts > _LARGEST))
-    if bad.size:
-        raise UsageError(f"{called(int(owner[bad[0]]))}: expected run lengths >= 0, got {counts[bad[0]]}")
-    bad = np.flatnonzero(sums != sizes.prod(axis=1))
-    if bad.size:
-        height, width = sizes[bad[0]].tolist()
-        raise UsageError(
-            f"{called(int(bad[0]))}: expected run lengths that add up to {height} x {width} = {height * width} pixels, "
-            f"got {sums[bad[0]]}"
-        )
-
-
-def _shape(array: NDArray[np.generic]) -> str:
-    return " x ".join(map(str, array.shape)) if array.ndim else "a single value"
+    ends: NDArray[np.int64],
+    held: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    masks: Sequence[Rle],
+) -> NDArray[np.float64]:
+    """Boxes (M, 4) around the runs of 1, whose places are `held`."""
+    boxes = np.zeros((len(masks), 4))
+    if len(held):
+        owner = np.repeat(np.arange(len(masks)), lengths)[held]
+        begins = np.flatnonzero(np.diff(owner, prepend=-1))
+        some = owner[begins]
+        height = np.array([mask.height for mask in masks])[owner]
+        top = (ends[held] - counts[held]) % height
+        bottom = top + counts[held]
+        # A run that goes on into the next column holds the bottom pixel of one and the top pixel of the other.
+        crosses = bottom > height
+        top[crosses], bottom[crosses] = 0, height[crosses]
+        final = np.append(begins[1:], len(owner)) - 1
+        boxes[some, 0] = (ends[held[begins]] - counts[held[begins]]) // height[begins]
+        boxes[some, 1] = np.minimum.reduceat(top, begins)
+        boxes[some, 2] = (ends[held[final]] - 1) // height[begins] + 1
+        boxes[some, 3] = np.maximum.reduceat(bottom, begins)
+    return boxes

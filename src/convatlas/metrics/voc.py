@@ -17,17 +17,10 @@ from numpy.typing import NDArray
 
 from convatlas.errors import UsageError
 from convatlas.metrics.matching import arrange
-from convatlas.metrics.objects import (
-    Detections,
-    PictureDetections,
-    PictureTruths,
-    Truths,
-    check_classes,
-    lay_detections,
-    lay_truths,
-)
-from convatlas.metrics.overlaps import aligned_box_iou, best_of_each, pairs_in_range
+from convatlas.metrics.objects import AllDetections, AllTruths, check_classes, join_detections, join_truths
+from convatlas.metrics.overlaps import aligned_box_iou, best_of_each, check_overlaps, pairs_in_range
 from convatlas.metrics.tables import shown, text_table
+from convatlas.types import Detections, Sample
 
 Method = Literal["eleven_point", "area"]
 METHODS: tuple[Method, ...] = ("eleven_point", "area")
@@ -78,8 +71,8 @@ class VocResult:
 
 
 def evaluate_voc(
-    truths: Sequence[PictureTruths],
-    detections: Sequence[PictureDetections],
+    truths: Sequence[Sample],
+    detections: Sequence[Detections],
     classes: Sequence[str],
     *,
     method: Method = "area",
@@ -87,17 +80,15 @@ def evaluate_voc(
 ) -> VocResult:
     """VOC's average precision of a detector's boxes over all pictures of `truths`.
 
-    `classes` names the K classes by index. A crowd counts as difficult. Equal scores rank by picture id, then as given.
-    Raises UsageError that names picture, field and row for values that are not finite, reversed boxes, unknown classes,
-    a picture given twice or unknown, and wrong shapes.
+    `classes` names the K classes by index. A crowd counts as difficult. Equal scores rank by the pictures' names, then
+    as given. Raises UsageError as `evaluate_coco` does.
     """
     if method not in METHODS:
         raise UsageError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
-    if not 0 < threshold <= 1:
-        raise UsageError(f"threshold: expected an overlap above 0 and at most 1, got {threshold}")
+    check_overlaps([threshold], "threshold")
     names = check_classes(classes)
-    true = lay_truths(truths, len(names))
-    found = lay_detections(detections, true, len(names))
+    true = join_truths(truths, len(names))
+    found = join_detections(detections, truths, len(names))
     meant, overlap = _meant_objects(found, true)
     difficult = true.ignored()
     per_class = []
@@ -157,7 +148,7 @@ def _one_class(
     )
 
 
-def _meant_objects(found: Detections, true: Truths) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _meant_objects(found: AllDetections, true: AllTruths) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The object (D,) of its class and picture that each detection overlaps most, the first of equals, and by how much.
 
     Without any overlap they are -1 and 0.

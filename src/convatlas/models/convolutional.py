@@ -3,24 +3,31 @@
 Sermanet et al., "OverFeat", ICLR 2014, https://arxiv.org/abs/1312.6229, Section 3.5; Matan, Burges, LeCun, Denker,
 "Multi-Digit Recognition Using a Space Displacement Neural Network", NIPS 1991. A dense layer that sees maps of h x w is
 a convolution of h x w; those after it are convolutions of 1 x 1; a pooling over all of h x w slides too.
-The weights are shared with the network: the converted one learns, moves and changes with it.
+
+The network's own code runs, in a copy that shares its weights; what is exchanged, while it runs, are the functions that
+would make one row of a picture's maps. So it matters not how a network is written: layers or functions, branches or not.
 
 Each score is what the network gives for the window cut out, exactly if its convolutions and poolings pad nothing. A
 padded one sees zeros around a window cut out, and the picture going on around one that slides.
 """
 
 import copy
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.func import functional_call
+from torch.overrides import TorchFunctionMode
 
 from convatlas.errors import UsageError
-from convatlas.layers.squeeze_excitation import SqueezeExcitation
 
-_POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
-_FAR = 1152  # 2^7 * 3^2 pixels: a multiple of the strides of networks
+Pair = tuple[int, int]  # along rows, along columns
+
+_FLATTEN = (torch.flatten, Tensor.flatten)
+_RESHAPE = (torch.reshape, Tensor.reshape, Tensor.view)
+_FAR = 40_320  # pixels, 2^7 * 3^2 * 5 * 7: a multiple of the strides of networks
 
 
 class ConvolutionalWindows(nn.Module):
@@ -29,138 +36,155 @@ class ConvolutionalWindows(nn.Module):
     window, stride: pixels along rows and along columns; a place further on is a stride further in the picture.
     """
 
-    def __init__(
-        self, body: Callable[[Tensor], Tensor], tail: nn.Sequential, window: tuple[int, int], stride: tuple[int, int]
-    ) -> None:
+    def __init__(self, network: nn.Module, sizes: Sequence[Pair | None], window: Pair, stride: Pair) -> None:
         super().__init__()
-        self._body = body
-        self.tail = tail
+        self.network = network
         self.window = window
         self.stride = stride
+        self._sizes = tuple(sizes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        scores: Tensor = self.tail(self._body(x))
+        """See the class. Raises UsageError for a picture smaller than the window."""
+        if x.dim() != 4 or x.shape[2] < self.window[0] or x.shape[3] < self.window[1]:
+            raise UsageError(f"x: expected (N, C, H, W) of at least the window {self.window}, got {tuple(x.shape)}")
+        with _OverPlaces(self._sizes):
+            scores: Tensor = self.network(x)
         return scores
 
 
 def convolutional(network: nn.Module, x: Tensor) -> ConvolutionalWindows:
-    """The network over windows of the size of x (1, C, h, w), a picture of which shows the way through its layers.
+    """The network over windows of the size of x (1, C, h, w), a picture for which it gives one row of scores (1, K).
 
-    It is for networks whose layers stand one after the other, or that have `features` and, as their `head`, layers one
-    after the other. It works as in evaluation whatever the network's mode: dropout is gone. Raises UsageError for any
-    other network, for one whose layers look at the whole picture (squeeze-and-excitation), and when the converted
-    network does not answer for x as the network does.
+    The weights are the network's own, so that either learns with the other; after one is moved to another device it
+    must be turned anew. It is in evaluation mode, whatever the network's: dropout is gone.
+    Raises UsageError when the network gives something else, takes pictures of one size alone, weighs by means over the
+    whole picture (squeeze-and-excitation), or does with rows of scores what maps do not allow. LeNet-5 checks the size
+    of its pictures: `nn.Sequential(*network.children())` does not.
     """
-    if any(isinstance(module, SqueezeExcitation) for module in network.modules()):
-        raise _cannot(network, "its squeeze-and-excitation weighs channels by their means over the whole picture")
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        with torch.no_grad():
-            expected = network(x)
-            if not isinstance(expected, Tensor) or expected.dim() != 2:
-                raise _cannot(network, "it gives no one row of scores a picture")
-            body, layers = _body_and_layers(network, x, expected)
-            tail = nn.Sequential(*_over_places(network, layers, body(x)))
-            found = tail(body(x))
-            if found.shape != (*expected.shape, 1, 1) or not torch.allclose(
-                found[:, :, 0, 0], expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max())
-            ):
-                raise _cannot(network, "its layers do more than stand one after the other")
-            stride = _stride(body, tail, x)
-    finally:
-        for module, training in modes:
-            module.training = training
-    return ConvolutionalWindows(body, tail, (x.shape[2], x.shape[3]), stride).eval()
+    if x.dim() != 4 or len(x) != 1:
+        raise UsageError(f"x: expected one picture (1, C, h, w), got shape {tuple(x.shape)}")
+    turned = _twin(network)
+    for module in turned.modules():
+        if isinstance(module, nn.BatchNorm1d):
+            module.__class__ = nn.BatchNorm2d  # type: ignore[assignment]  # the same sums; BatchNorm1d refuses maps
+    learning = _OverPlaces(None)
+    with torch.no_grad():
+        try:
+            expected = _twin(network)(x)
+            with learning:
+                found = turned(x)
+            windows = ConvolutionalWindows(turned, learning.sizes, (x.shape[2], x.shape[3]), (1, 1))
+            windows.stride = _stride(windows, x)
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:
+            raise _cannot(network, str(error).partition("\n")[0]) from error
+    if not isinstance(expected, Tensor) or expected.dim() != 2:
+        raise _cannot(network, "it gives no one row of scores a picture")
+    largest = float(expected.abs().max())
+    if found.shape != (*expected.shape, 1, 1) or not torch.allclose(
+        found[:, :, 0, 0], expected, rtol=1e-3, atol=1e-4 * largest
+    ):
+        raise _cannot(network, "it does with rows of scores what maps do not allow")
+    return windows
 
 
-def _body_and_layers(
-    network: nn.Module, x: Tensor, expected: Tensor
-) -> tuple[Callable[[Tensor], Tensor], list[nn.Module]]:
-    """What makes maps of pictures, and the layers from there to the scores, in the order in which they work."""
-    layers = _leaves_in_order(network, lambda: network(x))
-    if layers is not None and _agrees(layers, x, expected):
-        return lambda pictures: pictures, layers
-    head = getattr(network, "head", None)
-    if not isinstance(head, nn.Sequential) or not hasattr(network, "features"):
-        raise _cannot(network, "it has no `features` and `head` of layers one after the other")
-    features = cast("Callable[[Tensor], tuple[Tensor, ...]]", network.features)
-    maps = features(x)[-1]
-    layers = _leaves_in_order(head, lambda: head(maps))
-    if layers is None or not _agrees(layers, maps, expected):
-        raise _cannot(network, "its head is not layers one after the other")
-    return lambda pictures: features(pictures)[-1], layers
+class _OverPlaces(TorchFunctionMode):
+    """While it is entered, what would make rows of maps makes maps (N, K, rows, columns) of places instead.
 
+    sizes: for each dense layer and each pooling that meets maps, in turn, the h x w of them that a window has, None
+    where it stays as it is; they are learnt, from one window, where None is given in place of all.
+    """
 
-def _leaves_in_order(module: nn.Module, work: Callable[[], object]) -> list[nn.Module] | None:
-    """The modules without children in the order in which they work; None if one works twice."""
-    order: list[nn.Module] = []
-    leaves = [each for each in module.modules() if not any(each.children())]
-    hooks = [leaf.register_forward_pre_hook(lambda leaf, _inputs: order.append(leaf)) for leaf in leaves]
-    try:
-        work()
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return order if len(set(order)) == len(order) else None
-
-
-def _agrees(layers: list[nn.Module], x: Tensor, expected: Tensor) -> bool:
-    try:
-        for layer in layers:
-            x = layer(x)
-    except (RuntimeError, TypeError, ValueError):  # of shapes or arguments that do not fit: not one after the other
-        return False
-    return isinstance(x, Tensor) and x.shape == expected.shape and torch.allclose(x, expected)
-
-
-def _over_places(network: nn.Module, layers: list[nn.Module], maps: Tensor) -> list[nn.Module]:
-    """The layers for maps of any size; `maps` are those of one window."""
-    converted: list[nn.Module] = []
-    for layer in layers:
-        if isinstance(layer, nn.Flatten | nn.Dropout | nn.Identity):
-            continue
-        if isinstance(layer, nn.Linear):
-            place: nn.Module = DenseOverPlaces(layer, (maps.shape[2], maps.shape[3]))
-        elif isinstance(layer, _POOLS):
-            place = _pool_over_places(network, layer, maps)
-        else:
-            place = layer
-        converted.append(place)
-        maps = place(maps)
-        if maps.dim() != 4:
-            raise _cannot(network, f"{type(layer).__name__} gives no maps")
-    return converted
-
-
-class DenseOverPlaces(nn.Module):
-    """A dense layer as a convolution of `size`, with its weights: (N, C, H, W) -> (N, out, H - h + 1, W - w + 1)."""
-
-    def __init__(self, dense: nn.Linear, size: tuple[int, int]) -> None:
+    def __init__(self, sizes: Sequence[Pair | None] | None) -> None:
         super().__init__()
-        self.dense = dense
-        self.size = size
+        self.sizes: list[Pair | None] = []
+        self._known = None if sizes is None else iter(sizes)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        kernel = self.dense.weight.reshape(self.dense.out_features, -1, *self.size)
-        return nn.functional.conv2d(x, kernel, self.dense.bias)
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """What torch calls in place of each of its functions."""
+        maps, others, named = args[0] if args else None, args[1:], kwargs or {}
+        if isinstance(maps, Tensor) and maps.dim() == 4:
+            if (func in _FLATTEN and _flattens(*others, **named)) or (func in _RESHAPE and _two_axes(*others)):
+                return maps
+            wanted = _WINDOWS.get(func)
+            size = None if wanted is None else self._size(lambda: wanted(maps, *others, **named))
+            if size is not None and func is F.linear:
+                return F.conv2d(maps, others[0].reshape(len(others[0]), maps.shape[1], *size), *others[1:], **named)
+            if size is not None:
+                slide = F.max_pool2d if func is F.adaptive_max_pool2d else F.avg_pool2d
+                return slide(maps, size, stride=1)
+        return func(*args, **named)
+
+    def _size(self, of_window: Callable[[], Pair | None]) -> Pair | None:
+        if self._known is not None:
+            return next(self._known)
+        self.sizes.append(of_window())
+        return self.sizes[-1]
 
 
-def _pool_over_places(network: nn.Module, layer: nn.Module, maps: Tensor) -> nn.Module:
-    size = (maps.shape[2], maps.shape[3])
-    pooled = layer(maps)
-    if pooled.shape[2:] == size:
-        return nn.Identity()
-    if pooled.shape[2:] != (1, 1):
-        raise _cannot(network, f"{type(layer).__name__} pools {size} to {tuple(pooled.shape[2:])}")
-    average = isinstance(layer, nn.AdaptiveAvgPool2d)
-    return nn.AvgPool2d(size, stride=1) if average else nn.MaxPool2d(size, stride=1)
+def _flattens(start_dim: int = 0, end_dim: int = -1) -> bool:
+    return start_dim == 1 and end_dim in (-1, 3)
 
 
-def _stride(body: Callable[[Tensor], Tensor], tail: nn.Sequential, x: Tensor) -> tuple[int, int]:
-    raise NotImplementedError
+def _two_axes(*shape: Any) -> bool:
+    return len(shape[0] if shape and isinstance(shape[0], Sequence) else shape) == 2
+
+
+# What a dense layer or a pooling looks at in the maps of a window, h x w; None if it is to stay as it is.
+
+
+def _dense_window(maps: Tensor, weight: Tensor, bias: Tensor | None = None) -> Pair | None:
+    return (maps.shape[2], maps.shape[3]) if weight.shape[1] == maps[0].numel() else None
+
+
+def _mean_window(maps: Tensor, dim: object = None, keepdim: bool = False) -> Pair | None:
+    both = isinstance(dim, Sequence) and {axis % 4 for axis in dim} == {2, 3}
+    return (maps.shape[2], maps.shape[3]) if both else None
+
+
+def _pool_window(maps: Tensor, output_size: int | tuple[int, int], return_indices: bool = False) -> Pair | None:
+    size, pooled = (maps.shape[2], maps.shape[3]), F.adaptive_avg_pool2d(maps, output_size).shape[2:]
+    if pooled not in {(1, 1), size}:
+        raise ValueError(f"it pools maps of {size[0]} x {size[1]} to {pooled[0]} x {pooled[1]}")
+    return size if pooled == (1, 1) else (1, 1)
+
+
+_WINDOWS: dict[Callable[..., Any], Callable[..., Pair | None]] = {
+    F.linear: _dense_window,
+    torch.mean: _mean_window,
+    Tensor.mean: _mean_window,
+    F.adaptive_avg_pool2d: _pool_window,
+    F.adaptive_max_pool2d: _pool_window,
+}
+
+
+def _twin(network: nn.Module) -> nn.Module:
+    """A copy in evaluation mode with the very same weights."""
+    shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
+    return copy.deepcopy(network, shared).eval()
+
+
+def _stride(windows: ConvolutionalWindows, x: Tensor) -> Pair:
+    """Pixels between places: from how many there are in pictures far higher and wider, of which only shapes are had."""
+    state = {name: torch.empty_like(tensor, device="meta") for name, tensor in windows.state_dict().items()}
+    steps = []
+    for axis in (2, 3):
+        shape = list(x.shape)
+        shape[axis] += _FAR
+        picture = torch.empty(shape, dtype=x.dtype, device="meta")
+        try:
+            more = functional_call(windows, state, (picture,)).shape[axis] - 1
+        except RuntimeError as error:  # of shapes that do not fit
+            raise ValueError("a layer of it looks at the whole picture at once") from error
+        if more < 1 or _FAR % more:
+            raise ValueError("a larger picture has no more places than one window, or not evenly more")
+        steps.append(_FAR // more)
+    return steps[0], steps[1]
 
 
 def _cannot(network: nn.Module, why: str) -> UsageError:

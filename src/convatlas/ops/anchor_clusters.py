@@ -4,7 +4,7 @@ Redmon, Farhadi, "YOLO9000", CVPR 2017, https://arxiv.org/abs/1612.08242, Sectio
 Euclidean distance would favour large boxes, so d(box, centroid) = 1 - IoU(box, centroid), boxes laid on one centre.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,11 +69,10 @@ def mean_best_iou(sides: ArrayLike, anchors: ArrayLike) -> float:
 
 
 def _checked(sides: ArrayLike, name: str = "sides") -> Sides:
-    array = np.asarray(sides, np.float64)
-    if array.ndim != 2 or array.shape[1] != 2 or not len(array):
-        raise UsageError(
-            f"{name}: expected widths and heights (N, 2), got an array of {' x '.join(map(str, array.shape))}"
-        )
+    given = np.asarray(sides)
+    if given.ndim != 2 or given.shape[1] != 2 or not len(given) or given.dtype.kind not in "iuf":
+        raise UsageError(f"{name}: expected widths and heights (N, 2), got shape {given.shape} of {given.dtype}")
+    array = given.astype(np.float64)
     right = (np.isfinite(array) & (array > 0)).all(axis=1)
     if not right.all():
         row = int(np.argmin(right))
@@ -133,5 +132,5 @@ def _k_means(boxes: Sides, shapes: Sides, rounds: int) -> AnchorClusters:
     return best
 
 
-def _best(runs: Sequence[AnchorClusters] | Iterator[AnchorClusters]) -> AnchorClusters:
+def _best(runs: Iterable[AnchorClusters]) -> AnchorClusters:
     return max(runs, key=lambda run: run.mean_iou)

@@ -5,6 +5,7 @@ Lin et al., "Focal Loss" (RetinaNet), ICCV 2017, https://arxiv.org/abs/1708.0200
 Tian et al., "FCOS", ICCV 2019, https://arxiv.org/abs/1904.01355, Section 3.1: points instead of boxes.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -29,8 +30,8 @@ def anchor_shapes(sizes: Sequence[float], ratios: Sequence[float]) -> Tensor:
     `anchor_shapes(...).round()`.
     """
     for name, values in (("sizes", sizes), ("ratios", ratios)):
-        if not values or min(values) <= 0:
-            raise UsageError(f"{name}: expected one number above 0 or more, got {tuple(values)}")
+        if not values or not all(0 < value < math.inf for value in values):
+            raise UsageError(f"{name}: expected one finite number above 0 or more, got {tuple(values)}")
     tall = torch.tensor(ratios, dtype=torch.float32).sqrt()[:, None]
     size = torch.tensor(sizes, dtype=torch.float32)[None]
     width, height = (1 / tall * size).flatten(), (tall * size).flatten()
@@ -45,6 +46,8 @@ def anchor_grid(shapes: Tensor, grid: tuple[int, int], stride: int | tuple[int, 
     Row by row, and cell by cell all A shapes: as a head's (N, A * ..., rows, columns) reads after permute.
     """
     check_form(shapes, "shapes")
+    if shapes.dim() != 2:
+        raise UsageError(f"shapes: expected (A, 4), got shape {tuple(shapes.shape)}")
     points = grid_points(grid, stride, place=place, like=shapes)
     return (points.repeat(1, 2)[:, None] + shapes[None]).flatten(0, 1)
 
@@ -63,6 +66,8 @@ def grid_points(
     down, across = (stride, stride) if isinstance(stride, int) else stride
     if min(down, across) < 1:
         raise UsageError(f"stride: expected 1 or more pixels, got {stride}")
+    if min(grid) < 0:
+        raise UsageError(f"grid: expected rows and columns, 0 or more, got {grid}")
     dtype, device = (torch.float32, None) if like is None else (like.dtype, like.device)
     ys = (torch.arange(grid[0], dtype=dtype, device=device) + place) * down
     xs = (torch.arange(grid[1], dtype=dtype, device=device) + place) * across

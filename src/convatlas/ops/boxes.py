@@ -24,7 +24,7 @@ def check_boxes(boxes: Tensor, name: str = "boxes", *, outside: bool = False) ->
     check_form(boxes, name)
     if boxes.dim() != 2:
         raise UsageError(f"{name}: expected N x 4 values x1, y1, x2, y2, got shape {tuple(boxes.shape)}")
-    check_box_array(boxes.detach().cpu().numpy(), name, outside=outside)
+    check_box_array(boxes.numpy(force=True), name, outside=outside)
     return boxes
 
 

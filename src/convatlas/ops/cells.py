@@ -37,6 +37,8 @@ def centre_cells(boxes: Tensor, grid: tuple[int, int], size: tuple[int, int]) ->
     grid: (rows, columns); size: (H, W) of the picture that it covers. A centre on the far edge is in the last cell.
     """
     check_form(boxes, "boxes")
+    if min(*grid, *size) < 1:
+        raise UsageError(f"grid, size: expected 1 x 1 or more, got {grid} and {size}")
     rows, columns = grid
     centre = (boxes[..., :2] + boxes[..., 2:]) / 2
     column = (centre[..., 0] * (columns / size[1])).floor().clamp(0, columns - 1)
@@ -46,6 +48,9 @@ def centre_cells(boxes: Tensor, grid: tuple[int, int], size: tuple[int, int]) ->
 
 def shape_iou(shapes: Tensor, anchors: Tensor) -> Tensor:
     """IoU of boxes laid on one centre: widths and heights (G, 2) and (K, 2) -> (G, K); 0 for a shape without area."""
+    for name, each in (("shapes", shapes), ("anchors", anchors)):
+        if each.dim() != 2 or each.shape[1] != 2:
+            raise UsageError(f"{name}: expected widths and heights (N, 2), got shape {tuple(each.shape)}")
     shared = torch.minimum(shapes[:, None], anchors[None]).clamp(min=0).prod(dim=-1)
     united = shapes.prod(dim=-1)[:, None] + anchors.prod(dim=-1)[None] - shared
     return torch.where(united > 0, shared / united, 0.0)
@@ -59,8 +64,7 @@ def assign_best_anchor(
     boxes (G, 4) xyxy in a picture of size (H, W); anchors: widths and heights (K, 2) in pixels, for each level; grids:
     (rows, columns) of each. Of equal ones the first.
     """
-    check_form(boxes, "boxes")
-    _check_levels(anchors, grids)
+    _check_objects(boxes, anchors, grids)
     shapes = torch.stack(sides(boxes), dim=1)
     best = shape_iou(shapes, torch.cat(list(anchors)).to(boxes)).argmax(dim=1)
     counts = torch.tensor([len(level) for level in anchors], device=boxes.device)
@@ -85,9 +89,8 @@ def assign_similar_anchors(
     above or below, if the grid has them: the coding of v5 reaches half a cell beyond the own one. Arguments as in
     `assign_best_anchor`.
     """
-    check_form(boxes, "boxes")
-    _check_levels(anchors, grids)
-    if largest_ratio <= 1:
+    _check_objects(boxes, anchors, grids)
+    if not largest_ratio > 1:
         raise UsageError(f"largest_ratio: expected a number above 1, got {largest_ratio}")
     shapes = torch.stack(sides(boxes), dim=1)
     found = []
@@ -118,7 +121,10 @@ def _own_and_near_cells(boxes: Tensor, grid: tuple[int, int], size: tuple[int, i
     return torch.cat(rows), torch.cat(cells)
 
 
-def _check_levels(anchors: Sequence[Tensor], grids: Sequence[tuple[int, int]]) -> None:
+def _check_objects(boxes: Tensor, anchors: Sequence[Tensor], grids: Sequence[tuple[int, int]]) -> None:
+    check_form(boxes, "boxes")
+    if boxes.dim() != 2:
+        raise UsageError(f"boxes: expected (G, 4), got shape {tuple(boxes.shape)}")
     if len(anchors) != len(grids) or not anchors:
         raise UsageError(f"anchors, grids: expected one a level, got {len(anchors)} and {len(grids)}")
     for level, shapes in enumerate(anchors):

@@ -32,6 +32,7 @@ def encode_rcnn(boxes: Tensor, anchors: Tensor, *, weights: Weights = (1.0, 1.0,
     boxes, anchors (or proposals) (..., 4) -> (..., 4). weights: the heads of public weights have (10, 10, 5, 5), so
     that each t has a variance near 1.
     """
+    _check_weights(weights)
     x, y, width, height = _centres(boxes, "boxes")
     anchor_x, anchor_y, anchor_width, anchor_height = _centres(anchors, "anchors")
     return torch.stack(
@@ -56,6 +57,7 @@ def decode_rcnn(
 
     For one box a class: offsets (N, K, 4), anchors (N, 1, 4).
     """
+    _check_weights(weights)
     check_form(offsets, "offsets")
     anchor_x, anchor_y, anchor_width, anchor_height = _centres(anchors, "anchors")
     tx, ty, tw, th = (offsets[..., i] / weight for i, weight in enumerate(weights))
@@ -73,6 +75,7 @@ def encode_yolo_v1(boxes: Tensor, cells: Tensor, grid: tuple[int, int], size: tu
     the paper's network predicts, so that its squared error weighs small boxes more.
     """
     x, y, width, height = _centres(boxes, "boxes")
+    _check_pairs(cells, "cells")
     (rows, columns), (picture_height, picture_width) = grid, size
     return torch.stack(
         (
@@ -88,6 +91,7 @@ def encode_yolo_v1(boxes: Tensor, cells: Tensor, grid: tuple[int, int], size: tu
 def decode_yolo_v1(offsets: Tensor, cells: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
     """The boxes (..., 4) that v1's output means; see `encode_yolo_v1`."""
     check_form(offsets, "offsets")
+    _check_pairs(cells, "cells")
     x, y, width_root, height_root = offsets.unbind(-1)
     (rows, columns), (picture_height, picture_width) = grid, size
     return from_cxcywh(
@@ -110,6 +114,7 @@ def encode_yolo_v3(boxes: Tensor, cells: Tensor, anchors: Tensor, stride: float,
     the picture a cell. -> (..., 4). grid_scale: v4's factor s, above 1, by which the sigmoid reaches beyond its cell:
     s sigmoid(t) - (s - 1) / 2. A centre that the sigmoid cannot reach is encoded as if 1e-6 cells within its reach.
     """
+    _check_pairs(anchors, "anchors")
     x, y = _sigmoids(boxes, cells, stride, grid_scale)
     _, _, width, height = _centres(boxes, "boxes")
     return torch.stack(
@@ -125,6 +130,7 @@ def decode_yolo_v3(
     Nothing limits exp(t_w) here: clip to the picture afterwards.
     """
     check_form(offsets, "offsets")
+    _check_pairs(anchors, "anchors")
     centre = _yolo_centre(offsets, cells, stride, grid_scale)
     return from_cxcywh(torch.cat((centre, anchors * offsets[..., 2:].exp()), dim=-1))
 
@@ -134,6 +140,7 @@ def encode_yolo_v5(boxes: Tensor, cells: Tensor, anchors: Tensor, stride: float)
 
     Arguments as in `encode_yolo_v3`. A side of 4 times the anchor's or more is encoded as just below that.
     """
+    _check_pairs(anchors, "anchors")
     x, y = _sigmoids(boxes, cells, stride, 2.0)
     _, _, width, height = _centres(boxes, "boxes")
     roots = torch.stack((width / anchors[..., 0], height / anchors[..., 1]), dim=-1).sqrt() / 2
@@ -143,6 +150,7 @@ def encode_yolo_v5(boxes: Tensor, cells: Tensor, anchors: Tensor, stride: float)
 def decode_yolo_v5(offsets: Tensor, cells: Tensor, anchors: Tensor, stride: float) -> Tensor:
     """The boxes (..., 4) that v5's t means: centres up to half a cell outside, sides up to 4 times the anchor's."""
     check_form(offsets, "offsets")
+    _check_pairs(anchors, "anchors")
     centre = _yolo_centre(offsets, cells, stride, 2.0)
     return from_cxcywh(torch.cat((centre, anchors * (2 * offsets[..., 2:].sigmoid()) ** 2), dim=-1))
 
@@ -153,12 +161,16 @@ def encode_distances(boxes: Tensor, points: Tensor, *, stride: float = 1.0) -> T
     boxes (..., 4), points (..., 2) x, y -> (..., 4): all above 0 where the point lies inside of the box.
     """
     check_form(boxes, "boxes")
+    _check_pairs(points, "points")
+    _check_above_zero(stride, "stride")
     return torch.cat((points - boxes[..., :2], boxes[..., 2:] - points), dim=-1) / stride
 
 
 def decode_distances(distances: Tensor, points: Tensor, *, stride: float = 1.0) -> Tensor:
     """The boxes (..., 4) at these distances (..., 4) of the points (..., 2); see `encode_distances`."""
     check_form(distances, "distances")
+    _check_pairs(points, "points")
+    _check_above_zero(stride, "stride")
     scaled = distances * stride
     return torch.cat((points - scaled[..., :2], points + scaled[..., 2:]), dim=-1)
 
@@ -188,6 +200,28 @@ def distance_places(distances: Tensor, last: int) -> tuple[Tensor, Tensor]:
     return below.long(), inside - below
 
 
+def _check_weights(weights: Weights) -> None:
+    if len(weights) != 4 or not all(weight > 0 for weight in weights):
+        raise UsageError(f"weights: expected four numbers above 0, got {tuple(weights)}")
+
+
+def _check_pairs(pairs: Tensor, name: str) -> None:
+    if pairs.dim() == 0 or pairs.shape[-1] != 2:
+        raise UsageError(f"{name}: expected (..., 2), got shape {tuple(pairs.shape)}")
+
+
+def _check_cells(cells: Tensor, stride: float, grid_scale: float) -> None:
+    _check_pairs(cells, "cells")
+    _check_above_zero(stride, "stride")
+    if not grid_scale >= 1:
+        raise UsageError(f"grid_scale: expected 1 or more, got {grid_scale}")
+
+
+def _check_above_zero(value: float, name: str) -> None:
+    if not value > 0:
+        raise UsageError(f"{name}: expected a number above 0, got {value}")
+
+
 def _centres(boxes: Tensor, name: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """x, y, width, height, each (...)."""
     check_form(boxes, name)
@@ -197,6 +231,7 @@ def _centres(boxes: Tensor, name: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 def _sigmoids(boxes: Tensor, cells: Tensor, stride: float, grid_scale: float) -> tuple[Tensor, Tensor]:
     """Where a centre lies in the reach of its cell, inside of 0..1: what sigmoid(t_x) and sigmoid(t_y) are to be."""
+    _check_cells(cells, stride, grid_scale)
     x, y, _, _ = _centres(boxes, "boxes")
     reach = [
         ((value / stride - cells[..., axis] + (grid_scale - 1) / 2) / grid_scale).clamp(_EDGE, 1 - _EDGE)
@@ -207,4 +242,5 @@ def _sigmoids(boxes: Tensor, cells: Tensor, stride: float, grid_scale: float) ->
 
 def _yolo_centre(offsets: Tensor, cells: Tensor, stride: float, grid_scale: float) -> Tensor:
     """(..., 2) in pixels."""
+    _check_cells(cells, stride, grid_scale)
     return (offsets[..., :2].sigmoid() * grid_scale - (grid_scale - 1) / 2 + cells) * stride

@@ -17,11 +17,15 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
-from skimage.feature import hog
 
 from convatlas.errors import MissingExtra, UsageError
 from convatlas.ops.windows import Pair, ScoredWindows, pyramid, slide_maps
 from convatlas.types import Pixels, check_pixels
+
+try:
+    from skimage.feature import hog
+except ImportError as error:
+    raise MissingExtra("a classifier of gradient histograms", "proposals") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,12 +107,10 @@ def descriptor(picture: Pixels, box: NDArray[np.floating], config: HogConfig) ->
     pixels = check_pixels(picture)
     x1, y1, x2, y2 = (float(side) for side in box)
     height, width = config.window
-    if not (x1 < x2 and y1 < y2):
-        raise UsageError(f"box: expected x1 < x2 and y1 < y2, got {[x1, y1, x2, y2]}")
+    if not (0 <= x1 < x2 <= pixels.shape[1] and 0 <= y1 < y2 <= pixels.shape[0]):
+        raise UsageError(f"box: expected x1 < x2, y1 < y2 within the picture, got {[x1, y1, x2, y2]}")
     beside, above = (x2 - x1) * config.cell / width, (y2 - y1) * config.cell / height
-    margin = int(np.ceil(max(beside, above, -x1, -y1, x2 - pixels.shape[1], y2 - pixels.shape[0]))) + 1
-    if margin > 4 * max(pixels.shape):
-        raise UsageError(f"box: expected one within the picture, got {[x1, y1, x2, y2]}")
+    margin = int(np.ceil(max(beside, above)))
     wide = np.pad(pixels, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
     image = Image.fromarray(wide[:, :, 0] if wide.shape[2] == 1 else wide)
     around = (x1 - beside + margin, y1 - above + margin, x2 + beside + margin, y2 + above + margin)
@@ -134,31 +136,34 @@ def train_hog_svm(
     the classifier takes for an object, at every size, are added. Raises UsageError when there is nothing of either
     kind, MissingExtra without scikit-learn.
     """
-    random = np.random.default_rng(seed)
     positives = [descriptor(picture, box, config) for picture, boxes in objects for box in boxes]
-    negatives: list[NDArray[np.float64]] = []
-    for picture in without:
-        levels = list(pyramid(picture, smallest=config.window))
-        drawn = random.integers(len(levels), size=windows) if levels else ()
-        for level in drawn:
-            every = descriptors(levels[level].picture, config).reshape(-1, len(positives[0]) if positives else 1)
-            negatives.append(every[random.integers(len(every))])
-    if not positives or not negatives:
+    pyramids = [list(pyramid(picture, smallest=config.window, factor=2**0.25)) for picture in without]
+    pyramids = [levels for levels in pyramids if levels]
+    if not positives or not pyramids:
         raise UsageError("expected at least one object, and one picture without any that is as large as the window")
+    random = np.random.default_rng(seed)
+    negatives: list[NDArray[np.float64]] = []
+    for levels in pyramids:
+        for level in random.integers(len(levels), size=windows):
+            every = _rows(levels[level].picture, config)
+            negatives.append(every[random.integers(len(every))])
     svm = _fit(positives, negatives, config, c=c, seed=seed)
     for _ in range(rounds):
-        mistaken = [
-            every[scores > 0]
-            for picture in without
-            for level in pyramid(picture, smallest=config.window, factor=2**0.25)
-            for every in (descriptors(level.picture, config).reshape(-1, len(svm.weights)),)
-            for scores in (every @ svm.weights + svm.bias,)
-        ]
-        if not any(len(each) for each in mistaken):
+        false_alarms: list[NDArray[np.float64]] = []
+        for levels in pyramids:
+            for each in levels:
+                every = _rows(each.picture, config)
+                false_alarms.extend(every[every @ svm.weights + svm.bias > 0])
+        if not false_alarms:
             break
-        negatives += [row for each in mistaken for row in each]
+        negatives += false_alarms
         svm = _fit(positives, negatives, config, c=c, seed=seed)
     return svm
+
+
+def _rows(picture: Pixels, config: HogConfig) -> NDArray[np.float64]:
+    every = descriptors(picture, config)
+    return every.reshape(-1, every.shape[2])
 
 
 def _fit(

@@ -31,8 +31,8 @@ def assign_objects(
     Faster R-CNN's proposals: 0.7, 0.3, best_per_object; Fast R-CNN: 0.5, 0.5, background_from 0.1; RetinaNet: 0.5, 0.4.
     Raises UsageError unless 0 <= background_from <= background_below <= object_from <= 1.
     """
-    if overlaps.dim() != 2:
-        raise UsageError(f"overlaps: expected anchors x objects, got shape {tuple(overlaps.shape)}")
+    if overlaps.dim() != 2 or not overlaps.is_floating_point():
+        raise UsageError(f"overlaps: expected anchors x objects, got {tuple(overlaps.shape)} {overlaps.dtype}")
     if not 0 <= background_from <= background_below <= object_from <= 1:
         raise UsageError(
             "background_from, background_below, object_from: expected 0 <= each <= the next <= 1, "

@@ -1,38 +1,46 @@
 """Non-maximum suppression of tensors: plain, per class, and soft.
 
 R-CNN, https://arxiv.org/abs/1311.2524, Section 2.2; Soft-NMS, https://arxiv.org/abs/1704.04503. The ordinary route is
-torchvision's kernel. On a processor its time grows with the square of the boxes that are kept, which a detector early
-in training feels: many boxes go the way of `nms_numpy`, whose answers are the same.
+torchvision's kernel. On a processor it compares each kept box with every later one, which a dense detector early in
+training feels: where many boxes will be kept they go the way of `nms_numpy`, whose answers are the same.
 """
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
-import torchvision
+import torchvision  # noqa: F401  # it registers torch.ops.torchvision
 from numpy.typing import NDArray
 from torch import Tensor
 
 from convatlas.errors import UsageError
 from convatlas.ops import nms_numpy, soft_nms_numpy
 from convatlas.ops.box_checks import check_box_array, check_fraction, check_label_array, check_score_array
-from convatlas.ops.boxes import check_form
+from convatlas.ops.boxes import FLOATS, check_form
 
-MANY = 2500  # more boxes than this go by position
+MANY = 2000  # more boxes than this may go by position
+SAMPLE = 500  # of so many, evenly drawn from them,
+FEW_KEPT = 100  # no more than these are kept when the kernel is to be the quicker one
 
 
-def nms(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
+def nms(boxes: Tensor, scores: Tensor, threshold: float, *, check: bool = True) -> Tensor:
     """Indices (K,) int64 of the boxes that no kept box of a higher score overlaps by more than `threshold`, best first.
 
     boxes (N, 4) xyxy, scores (N,), both float32 or both float64; threshold 0..1. Of equal scores the lower index goes
-    first. A box without area neither suppresses nor is suppressed. Raises UsageError that names the first box or score
-    that is not finite, or reversed. In a graph that is exported nothing is checked.
+    first. A box without area neither suppresses nor is suppressed.
+    Raises UsageError for another dtype or shape, and names the first box or score that is not finite, or reversed.
+    check: without it small sets are not looked at for such values, which of a hundred boxes takes as long as the
+    kernel; a box with a nan is then kept. In a graph that is exported nothing is checked.
     """
     if torch.compiler.is_compiling():
         return _kernel(boxes, scores, threshold)
-    _check(boxes, scores, threshold)
+    _check_forms(boxes, scores, threshold)
+    if check:
+        _check_values(boxes, scores)
     if boxes.device.type == "cpu" and len(boxes) > MANY:
-        return torch.from_numpy(nms_numpy.nms(_array(boxes), _array(scores), threshold))
+        step = -(-len(boxes) // SAMPLE)
+        if len(_kernel(boxes[::step], scores[::step], threshold)) > FEW_KEPT:
+            return torch.from_numpy(nms_numpy.nms(_array(boxes), _array(scores), threshold))
     return _kernel(boxes, scores, threshold)
 
 
@@ -44,7 +52,8 @@ def nms_per_class(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: floa
     """
     if torch.compiler.is_compiling():
         return _kernel(_moved_apart(boxes, labels), scores, threshold)
-    _check(boxes, scores, threshold)
+    _check_forms(boxes, scores, threshold)
+    _check_values(boxes, scores)
     check_label_array(_array(labels), len(boxes))
     if boxes.device.type == "cuda":
         return _kernel(_moved_apart(boxes.double(), labels), scores.double(), threshold)
@@ -111,18 +120,24 @@ def _soft(
 
 
 def _kernel(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
-    kept: Tensor = torchvision.ops.nms(boxes, scores, threshold)
+    # torchvision.ops.nms ends here too, after some microseconds in which the boxes can be checked.
+    kept: Tensor = torch.ops.torchvision.nms.default(boxes, scores, threshold)
     return kept
 
 
-def _check(boxes: Tensor, scores: Tensor, threshold: float) -> None:
-    check_form(boxes, "boxes")
+def _check_forms(boxes: Tensor, scores: Tensor, threshold: float) -> None:
+    check_fraction(threshold, "threshold")
+    if boxes.dtype not in FLOATS or boxes.dim() != 2 or boxes.shape[1] != 4:
+        raise UsageError(f"boxes: expected (N, 4) float32 or float64, got {tuple(boxes.shape)} {boxes.dtype}")
     if boxes.dtype != scores.dtype:
         raise UsageError(f"boxes, scores: expected one dtype, got {boxes.dtype} and {scores.dtype}")
-    array = _array(boxes)
-    check_box_array(array)
-    check_score_array(_array(scores), len(array))
-    check_fraction(threshold, "threshold")
+    if scores.shape != boxes.shape[:1]:
+        raise UsageError(f"scores: expected {len(boxes)}, one a box, got shape {tuple(scores.shape)}")
+
+
+def _check_values(boxes: Tensor, scores: Tensor) -> None:
+    check_box_array(_array(boxes))
+    check_score_array(_array(scores), len(boxes))
 
 
 def _moved_apart(boxes: Tensor, labels: Tensor) -> Tensor:
@@ -133,5 +148,5 @@ def _moved_apart(boxes: Tensor, labels: Tensor) -> Tensor:
 
 
 def _array(tensor: Tensor) -> NDArray[Any]:
-    array: NDArray[Any] = tensor.detach().cpu().numpy()
+    array: NDArray[Any] = tensor.numpy(force=True)
     return array

@@ -9,7 +9,7 @@ sides w <= v overlap by at most (w + v) / 2 - d at distance d of their centres, 
 so d < v ((1 + w / v) / 2 - t), which is at most w (1 - t), or w (1 / t - 1) / 2 where that is more. The boxes lie in
 the cells of a grid, sorted by cell, and a box looks into the cells within that reach.
 Boxes are taken in the order of their scores, some hundreds at a time, and what they suppress is gone before the next
-are taken: of many boxes on one object few ever look for neighbours.
+are taken: of many boxes on one object few ever look for neighbours. A few boxes are compared with each other without a grid.
 
 IoU has torchvision's order of operations and the dtype of the boxes, so that both agree on the threshold itself.
 """
@@ -24,6 +24,7 @@ from convatlas.ops.box_checks import check_box_array, check_fraction, check_labe
 
 Indices = NDArray[np.intp]
 
+_FEW = 160  # no more boxes than this are compared with all others: a grid would cost more
 _CELLS = 1 << 16  # most cells of all grids together: sorting by numbers of 16 bits is fast
 _FIRST_PAIRS = 1 << 15  # pairs looked at in the first step; twice as many in each next one
 _MOST_PAIRS = 1 << 18  # some megabytes: what the processor's cache holds
@@ -97,6 +98,11 @@ def _greedy(boxes: _Columns, groups: Indices, threshold: float) -> Indices:
     kept = ~(boxes.areas > 0)  # no box overlaps an empty one
     alive = np.flatnonzero(boxes.areas > 0)
     if not len(alive):
+        return np.flatnonzero(kept)
+    if len(alive) <= _FEW:
+        first, second = np.nonzero(np.triu(groups[alive, None] == groups[alive], 1))
+        over = boxes.iou(alive[first], alive[second]) > limit
+        kept[alive[~_suppressed(first[over], second[over], len(alive))]] = True
         return np.flatnonzero(kept)
     grid = _grid(boxes, groups, alive, threshold)
     pairs = _FIRST_PAIRS

@@ -60,6 +60,8 @@ def _soft_nms(
         check_label_array(labels, len(boxes))
     if len(scores) and scores.min() < 0:
         raise UsageError(f"scores[{int(scores.argmin())}]: expected 0 or more, got {scores.min()}")
+    if not smallest_score >= 0:
+        raise UsageError(f"smallest_score: expected 0 or more, got {smallest_score}")
     left = np.flatnonzero(scores >= smallest_score)  # whose scores may still matter, ascending
     values = scores[left].astype(np.float64)
     corners = boxes[left].astype(np.float64)
@@ -73,15 +75,15 @@ def _soft_nms(
             factors = np.where(labels[left] == labels[left[best]], factors, 1.0)
         values = values * factors
         values[best] = -1.0
-        stay = values >= max(smallest_score, 0.0)
+        stay = values >= smallest_score
         left, values, corners = left[stay], values[stay], corners[stay]
     return np.array(taken, np.int64), np.array(lowered, np.float64)
 
 
 def _iou_with(box: NDArray[np.float64], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Of one box (4,) with each of (N, 4); 0 with a box without area."""
+    """Of one box (4,) with each of (N, 4); 0 with a box without area, or with one whose area float64 cannot hold."""
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         shared = np.maximum(np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2]), 0).prod(axis=1)
         united = (box[2:] - box[:2]).prod() + (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) - shared
-        iou: NDArray[np.float64] = np.where(shared > 0, shared / united, 0.0)
+        iou: NDArray[np.float64] = np.where((shared > 0) & (united < np.inf), shared / united, 0.0)
     return iou

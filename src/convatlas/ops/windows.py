@@ -35,7 +35,10 @@ class Level:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredWindows:
-    """boxes (N, 4) float32 xyxy in the original picture, scores (N, K) float32; size by size, row by row."""
+    """boxes (N, 4) float32 xyxy in the original picture, scores (N, K) float32; size by size, row by row.
+
+    K is 0 where no window was scored, as the picture is smaller than it.
+    """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32]
@@ -82,14 +85,19 @@ def slide(
 ) -> ScoredWindows:
     """Naive sliding windows: cut out every window of every level, H x W x (1 or 3) uint8, and score it.
 
-    `score` gets some hundred windows at a time. Raises UsageError when it gives another number of scores.
+    `score` gets 256 windows at a time, fewer at the end. Raises UsageError when it gives another number of rows.
     """
 
     def cut_out(pixels: Pixels) -> NDArray[np.floating]:
         every = sliding_window_view(pixels, window, axis=(0, 1))[:: stride[0], :: stride[1]]
         rows, columns = every.shape[:2]
         cut = np.moveaxis(every, 2, 4).reshape(rows * columns, *window, pixels.shape[2])
-        scores = [score(cut[first : first + _BATCH]) for first in range(0, len(cut), _BATCH)]
+        scores = []
+        for first in range(0, len(cut), _BATCH):
+            batch = cut[first : first + _BATCH]
+            scores.append(score(batch))
+            if scores[-1].ndim != 2 or len(scores[-1]) != len(batch):
+                raise UsageError(f"score: expected {len(batch)} rows, one a window, got shape {scores[-1].shape}")
         return np.concatenate(scores).reshape(rows, columns, -1)
 
     return slide_maps(picture, cut_out, window=window, stride=stride, factor=factor, largest=largest)
@@ -109,6 +117,8 @@ def slide_maps(
     window and stride say what part of the level each place is about. Raises UsageError when a map has another number of
     places than the window has.
     """
+    _check_pair("window", window)
+    _check_pair("stride", stride)
     boxes, scores = [], []
     for level in pyramid(picture, smallest=window, factor=factor, largest=largest):
         places = window_boxes(level.picture.shape[:2], window, stride)
@@ -118,8 +128,8 @@ def slide_maps(
                 f"score_map: expected {places.shape[0]} x {places.shape[1]} places x scores for a picture of "
                 f"{level.picture.shape[0]} x {level.picture.shape[1]}, got {' x '.join(map(str, scored.shape))}"
             )
-        down, right = level.scale
-        boxes.append(places.reshape(-1, 4) / np.float32([right, down, right, down]))
+        scale = np.array([level.scale[1], level.scale[0]] * 2, np.float32)
+        boxes.append(places.reshape(-1, 4) / scale)
         scores.append(scored.reshape(-1, scored.shape[2]).astype(np.float32))
     if not boxes:
         return ScoredWindows(boxes=np.zeros((0, 4), np.float32), scores=np.zeros((0, 0), np.float32))

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from convatlas.types.detections import Detections
 from convatlas.types.rle import Rle
 from convatlas.types.sample import Boxes, Sample
 
@@ -14,6 +15,7 @@ __all__ = [
     "SPLITS",
     "Boxes",
     "Classification",
+    "Detections",
     "EpochRow",
     "Failure",
     "Pixels",

@@ -47,6 +47,9 @@ def rle_of_polygons(polygons: Sequence[Polygon], height: int, width: int) -> Rle
 
 def check_reach(polygon: Polygon, height: int, width: int) -> None:
     """Raise UsageError for a corner that lies farther outside of the picture than the picture is large."""
+    farthest = max(float(polygon.max()), -float(polygon.min()))
+    if farthest <= 2 * min(width, height) + _STEPS:  # nearly always, and quickly told
+        return
     if (np.abs(polygon).max(axis=0) > (2 * width + _STEPS, 2 * height + _STEPS)).any():
         raise UsageError(f"polygon: a corner lies far outside of the picture of {width} x {height} pixels")
 

@@ -9,12 +9,12 @@ Shapes: H x W pixels.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from convatlas.errors import UsageError
+from convatlas.types.arrays import read_only
 
 _FIRST_CHARACTER = 48  # "0"
 _MORE, _SIGN, _BITS = 32, 16, 5
@@ -43,7 +43,10 @@ class Rle:
             raise UsageError(f"counts: expected one row of int64, got {counts.dtype} {counts.shape}")
         if counts.size and counts.min() < 0:
             raise UsageError(f"counts: run {int(np.argmin(counts))} is negative ({int(counts.min())})")
-        total, expected = int(counts.sum()), self.height * self.width
+        expected = self.height * self.width
+        if counts.size and counts.max() > expected:  # looked at apart, for sums of such runs may wrap around
+            raise UsageError(f"counts: run {int(np.argmax(counts))} is longer than the {expected:,} pixels of the mask")
+        total = int(counts.sum())
         if total != expected:
             raise UsageError(
                 f"counts: add up to {total:,} pixels; {self.height} x {self.width} are {expected:,} (height x width)"
@@ -141,13 +144,6 @@ class Rle:
         counts[1::2] = np.cumsum(values[1::2])
         counts[2::2] = np.cumsum(values[2::2])
         return cls(height=height, width=width, counts=counts)
-
-
-def read_only(array: NDArray[Any]) -> NDArray[Any]:
-    """The same values, which cannot be written through what is given back."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def from_changes(changes: NDArray[np.int64], height: int, width: int) -> Rle:

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convatlas.errors import UsageError
-from convatlas.types.rle import Rle, read_only
+from convatlas.types.arrays import check_rows, checked
+from convatlas.types.rle import Rle
 
 Boxes = NDArray[np.float32]  # (N, 4) xyxy: pixel edges from the picture's top left, x2 and y2 exclusive
 
@@ -85,11 +86,7 @@ class Sample:
             object.__setattr__(self, "areas", areas)
 
     def _check_array(self, name: str, kind: type[np.generic], shape: tuple[int, ...]) -> None:
-        array = getattr(self, name)
-        if array.dtype != kind or array.shape != shape:
-            expected = f"{np.dtype(kind).name} {' x '.join(map(str, shape))}"
-            raise self._wrong(name, f"expected {expected}, got {array.dtype} {' x '.join(map(str, array.shape))}")
-        object.__setattr__(self, name, read_only(array))
+        object.__setattr__(self, name, checked(getattr(self, name), kind, shape, f"{self.name}: {name}"))
 
     def _check_boxes(self) -> None:
         boxes = self.boxes
@@ -119,9 +116,7 @@ class Sample:
                 )
 
     def _check_rows(self, name: str, right: "NDArray[np.bool_] | np.bool_", expected: str) -> None:
-        if not right.all():
-            row = int(np.argmin(right))
-            raise self._wrong(f"{name}[{row}]", f"{expected}, got {getattr(self, name)[row].tolist()}")
+        check_rows(getattr(self, name), right, expected, f"{self.name}: {name}")
 
     def _wrong(self, place: str, reason: str) -> UsageError:
         return UsageError(f"{self.name}: {place}: {reason}")

@@ -32,7 +32,8 @@ def check_objects(
     looks = look_at_all(pictures, progress)
     faults = [*listing.faults, *_wrong_sizes(listing.pictures, looks)]
     findings = [*_findings_of(faults), *picture_findings(looks)]
-    findings += _copies(listing.pictures, exact_duplicates(pictures))
+    readable = {index for index, look in enumerate(looks) if not look.reason}
+    findings += _copies(listing.pictures, [group for group in exact_duplicates(pictures) if readable.issuperset(group)])
     findings += _unserved(listing)
     seen = [look for look in looks if not look.reason]
     return DataReport(
@@ -104,7 +105,8 @@ def _wrong_sizes(pictures: Sequence[PictureRecord], looks: Sequence[Look]) -> It
 
 def _copies(pictures: Sequence[PictureRecord], groups: Sequence[Sequence[int]]) -> list[Finding]:
     """Files that are the same byte for byte: wrong between parts, doubtful within one."""
-    leaking, repeated = [], []
+    leaking: list[str] = []
+    repeated: list[str] = []
     for group in groups:
         case = " = ".join(pictures[index].name for index in group)
         (leaking if len({pictures[index].split for index in group}) > 1 else repeated).append(case)
@@ -139,5 +141,3 @@ def _counts(listing: ObjectListing, *, objects: bool) -> dict[str, dict[str, int
         counts.setdefault(picture.split or "all", Counter()).update(labels if objects else set(labels))
     parts = [part for part in ("all", *SPLITS) if part in counts]
     return {part: {name: counts[part][label] for label, name in enumerate(listing.classes)} for part in parts}
-
-

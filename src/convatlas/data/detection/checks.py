@@ -52,6 +52,13 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def number_of(text: str) -> float:
+    """A number as files of any tool write it; raises ValueError for all that Python reads beyond, such as 1_000."""
+    if "_" in text or not text.isascii():
+        raise ValueError(text)
+    return float(text)
+
+
 def as_float(value: float) -> float:
     """A number of a JSON document as a float; an integer beyond all floats is infinity."""
     try:

@@ -312,7 +312,7 @@ def _read_annotations(document: _Document, pictures: Mapping[int, _Picture], rea
 
 def _folder(document: _Document, names: Sequence[str], reading: _Reading) -> PictureFolder | None:
     plain = [name.replace("\\", "/") for name in names]
-    return picture_folder(_candidates(document.path, reading.images), plain, reading.root)
+    return picture_folder(_candidates(document.path, reading.images), plain, reading.images, reading.root)
 
 
 def _candidates(path: Path, images: Path | None) -> list[Path]:

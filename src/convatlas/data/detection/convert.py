@@ -1,5 +1,6 @@
 """One format into another: pictures with their objects, written as a whole into a new folder."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from convatlas.data.detection.voc_write import write_voc
 from convatlas.data.detection.yolo_write import write_yolo
 from convatlas.errors import UsageError, did_you_mean
 from convatlas.files import new_folder
+from convatlas.types.rle import Rle, union
 
 WRITERS: Mapping[str, Callable[[Export], None]] = {
     "coco": write_coco,
@@ -20,18 +22,21 @@ WRITERS: Mapping[str, Callable[[Export], None]] = {
     "yolo": write_yolo,
     "createml": write_createml,
 }
-# What a format has no place for.
+# What a format has no place for, as far as the data have it.
 _LOST: Mapping[str, tuple[str, ...]] = {
     "coco": (),
-    "voc": ("crowd regions", "keypoints"),
+    "voc": ("crowd regions", "keypoints", "masks beside objects without one", "parts of masks below other masks"),
     "yolo": ("crowd regions", "masks", "marks of difficult objects"),
-    "createml": ("crowd regions", "masks", "keypoints", "marks of difficult objects"),
+    "createml": ("crowd regions", "masks", "keypoints", "marks of difficult objects", "classes without an object"),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Converted:
-    """What was written. lost: what of this data the format has no place for, with how many objects had it."""
+    """What was written. lost: what of this data the format has no place for, with how many objects (or classes) had it.
+
+    warnings: what was left out or mended in reading.
+    """
 
     folder: Path
     format: str
@@ -39,6 +44,17 @@ class Converted:
     objects: int
     lost: Mapping[str, int]
     warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """The whole of it, ready for JSON."""
+        return {
+            "folder": str(self.folder),
+            "format": self.format,
+            "pictures": self.pictures,
+            "objects": self.objects,
+            "lost": dict(self.lost),
+            "warnings": list(self.warnings),
+        }
 
 
 def convert_data(
@@ -53,6 +69,8 @@ def convert_data(
     """Write a source of pictures with objects into a new folder as `to`: "coco", "voc", "yolo" or "createml".
 
     source, format, images: as `open_objects` takes them. Pictures are copied as they are; the source is not changed.
+    COCO's masks are written as run lengths: the same pixels, also where they were polygons. YOLO's data are written in
+    parts; pictures without one become train.
     Raises what `open_objects` raises, UsageError for an unknown `to`, a folder that holds files, and a class name that
     the format cannot hold, SaveError when the folder cannot be written; then nothing is left of it.
     """
@@ -83,17 +101,32 @@ def _check_names(classes: Sequence[str], to: str) -> None:
 
 
 def _count(objects: ObjectSet, lost: Sequence[str]) -> tuple[int, dict[str, int]]:
+    """How many objects there are, and of what may be lost that which there is."""
+    found: Counter[str] = Counter()
+    classes: set[int] = set()
     count = 0
-    found = dict.fromkeys(lost, 0)
     for index in range(len(objects)):
         sample = objects.truth(index)
         count += len(sample)
-        present = {
-            "crowd regions": int(sample.iscrowd.sum()),
-            "masks": sum(mask is not None for mask in sample.masks),
-            "keypoints": int((sample.keypoints[:, :, 2] > 0).any(axis=1).sum()),
-            "marks of difficult objects": int(sample.difficult.sum()),
-        }
-        for name in found:
-            found[name] += present[name]
-    return count, {name: number for name, number in found.items() if number}
+        classes.update(sample.classes.tolist())
+        masks = [mask for mask in sample.masks if mask is not None]
+        found["crowd regions"] += int(sample.iscrowd.sum())
+        found["masks"] += len(masks)
+        found["masks beside objects without one"] += len(masks) if len(masks) < len(sample) else 0
+        found["parts of masks below other masks"] += _overlapping(masks)
+        found["keypoints"] += int((sample.keypoints[:, :, 2] > 0).any(axis=1).sum())
+        found["marks of difficult objects"] += int(sample.difficult.sum())
+    found["classes without an object"] = len(objects.classes) - len(classes)
+    return count, {name: found[name] for name in lost if found[name]}
+
+
+def _overlapping(masks: Sequence[Rle]) -> int:
+    """How many masks hide a part of an earlier one."""
+    if not masks:
+        return 0
+    free, hiding = masks[0], 0
+    for mask in masks[1:]:
+        joined = union([free, mask])
+        hiding += joined.area < free.area + mask.area
+        free = joined
+    return hiding

@@ -86,7 +86,7 @@ def _pictures(
     file = printable(path.relative_to(root).as_posix())
     names = [entry["image"] for entry in document if isinstance(entry, dict) and isinstance(entry.get("image"), str)]
     candidates = [images] if images is not None else [path.parent, path.parent / "images"]
-    folder = picture_folder(candidates, names, root)
+    folder = picture_folder(candidates, names, images, root)
     if document and folder is None:
         tried = ", ".join(printable(each) for each in candidates)
         log.add("no file", Place(file), "image", f"none of the first pictures is in {tried}; name it with --images")

@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -21,12 +21,17 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
-    """A set on its way into a folder. stems: the name of each picture there, without suffix; all distinct."""
+    """A set on its way into a folder.
+
+    stems: the name of each picture there, without suffix; all distinct. progress: told after each picture how many are
+    stored, and of how many. stored: their indices, in the order in which they were stored.
+    """
 
     objects: ObjectSet
     stems: tuple[str, ...]
     folder: Path
     progress: Progress | None = None
+    stored: list[int] = field(default_factory=list)
 
     @property
     def parts(self) -> tuple[Split | None, ...]:
@@ -54,8 +59,9 @@ class Export:
             pixels = self.objects.read(index)
             image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
             image.save(folder / name, "PNG")
+        self.stored.append(index)
         if self.progress is not None:
-            self.progress(index + 1, len(self.objects))
+            self.progress(len(self.stored), len(self.objects))
         return name
 
 

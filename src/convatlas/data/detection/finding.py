@@ -38,19 +38,25 @@ def plain_name(name: object) -> str:
     return plain.as_posix()
 
 
-def picture_folder(candidates: Sequence[Path], names: Sequence[str], root: Path) -> PictureFolder | None:
+def picture_folder(candidates: Sequence[Path], names: Sequence[str], *roots: Path | None) -> PictureFolder | None:
     """The first candidate in which one of the first names is a file; None if there is no such candidate."""
     for folder in candidates:
         if any((folder / name).is_file() for name in names[:_TRIED]):
-            return PictureFolder(folder=folder, prefix=prefix_of(folder, root))
+            return PictureFolder(folder=folder, prefix=prefix_of(folder, *roots))
     return None
 
 
-def prefix_of(folder: Path, root: Path) -> str:
-    """What leads from the data set's root to a folder in it, ending in /; nothing for the root and for other places."""
-    if folder == root or not folder.is_relative_to(root):
-        return ""
-    return printable(folder.relative_to(root).as_posix()) + "/"
+def prefix_of(folder: Path, *roots: Path | None) -> str:
+    """What leads to a folder from the first of the roots that holds it, ending in /; nothing for that root itself.
+
+    For a folder in none of them all of its path, so that two pictures never have one name.
+    """
+    for root in roots:
+        if folder == root:
+            return ""
+        if root is not None and folder.is_relative_to(root):
+            return printable(folder.relative_to(root).as_posix()) + "/"
+    return printable(folder.as_posix()).rstrip("/") + "/"
 
 
 def split_of(path: Path) -> Split | None:

@@ -25,7 +25,7 @@ from convatlas.data.detection.faults import FaultLog, Place
 from convatlas.data.detection.finding import measured, prefix_of
 from convatlas.data.detection.json_file import load_json
 from convatlas.data.detection.records import ObjectListing, ObjectRecord, PictureRecord
-from convatlas.data.pictures import printable
+from convatlas.data.pictures import PICTURE_SUFFIXES, printable
 from convatlas.errors import DataError, UsageError
 from convatlas.types.polygons import Polygon, check_polygon
 
@@ -52,7 +52,7 @@ def list_label_studio(source: Path, images: Path | None = None) -> ObjectListing
     if not isinstance(document, list):
         raise DataError(f"{printable(source)}: expected Label Studio's list of tasks, got {shown(document)}")
     folders = [images] if images is not None else [source.parent, source.parent / "images", source.parent / "upload"]
-    reading = _Reading(file=printable(source.name), root=source.parent, folders=folders)
+    reading = _Reading(file=printable(source.name), folders=folders)
     for index, task in enumerate(document):
         _read_task(task, index, reading)
     if not reading.labels:
@@ -73,7 +73,6 @@ class _Reading:
     """What has been read so far. labels: class -> number in the order in which it was met."""
 
     file: str
-    root: Path
     folders: Sequence[Path]
     log: FaultLog = field(default_factory=FaultLog)
     labels: dict[str, int] = field(default_factory=dict)
@@ -87,7 +86,7 @@ def _read_task(task: object, index: int, reading: _Reading) -> None:
         log.add("bad picture", Place(reading.file, f"task #{index}"), "data", f"expected a task, got {shown(task)}")
         return
     name = f"task {task['id']}" if type(task.get("id")) is int else f"task #{index}"
-    address = next((value for value in task["data"].values() if isinstance(value, str) and _file_name(value)), None)
+    address = _address(task["data"])
     place = Place(reading.file, name)
     if address is None:
         log.add("bad picture", place, "data", f"expected the address of a picture, got {shown(task['data'])}")
@@ -105,11 +104,14 @@ def _read_task(task: object, index: int, reading: _Reading) -> None:
     if isinstance(size, str):
         log.add("missing picture", place, "data", size)
         return
-    full_name = prefix_of(picture.parent, reading.root) + printable(picture.name)
+    full_name = prefix_of(picture.parent, *reading.folders[:1]) + printable(picture.name)
     place = Place(reading.file, full_name)
+    regions = _regions(task.get("annotations"), place, log)
+    if regions is None:
+        return
     objects = [
         found
-        for number, region in enumerate(_regions(task.get("annotations"), place, log))
+        for number, region in enumerate(regions)
         if (found := _object(region, number, size, place, reading)) is not None
     ]
     note_duplicates(objects, reading.file, full_name, log)
@@ -123,6 +125,15 @@ def _read_task(task: object, index: int, reading: _Reading) -> None:
             objects=tuple(objects),
         )
     )
+
+
+def _address(data: Mapping[str, object]) -> str | None:
+    """Which of a task's values is its picture: the one named `image`, else the first that ends as pictures do."""
+    values = [data.get("image"), *data.values()]
+    for value in values:
+        if isinstance(value, str) and PurePosixPath(_file_name(value)).suffix.lower() in PICTURE_SUFFIXES:
+            return value
+    return None
 
 
 def _file_name(address: str) -> str:
@@ -140,22 +151,22 @@ def _find(address: str, folders: Sequence[Path]) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _regions(annotations: object, place: Place, log: FaultLog) -> Sequence[object]:
-    """The regions of the annotation that counts."""
+def _regions(annotations: object, place: Place, log: FaultLog) -> Sequence[object] | None:
+    """The regions of the annotation that counts; None, with a fault in the log, where there is none."""
     if not isinstance(annotations, list):
         log.add("malformed", place, "annotations", f"expected a list, got {shown(annotations)}")
-        return ()
+        return None
     done = [each for each in annotations if isinstance(each, dict) and not each.get("was_cancelled")]
     if not done:
         log.add("no annotation", place, "annotations", "the task has not been annotated")
-        return ()
+        return None
     chosen = next((each for each in done if each.get("ground_truth")), done[0])
     if len(done) > 1:
         log.add("not read", place, "annotations", f"{len(done)} annotations; {shown(chosen.get('id'))} is taken")
     result = chosen.get("result")
     if not isinstance(result, list):
         log.add("malformed", place, "result", f"expected a list, got {shown(result)}")
-        return ()
+        return None
     return result
 
 
@@ -223,7 +234,8 @@ def _rectangle(value: Mapping[str, object], size: tuple[int, int], place: Place,
     sides = np.array([[0, 0], [width * across, 0], [width * across, height * down], [0, height * down]])
     sine, cosine = math.sin(math.radians(rotation)), math.cos(math.radians(rotation))
     turned = np.stack([sides @ [cosine, -sine], sides @ [sine, cosine]], axis=1) if rotation else sides
-    return turned + np.array([x * across, y * down])
+    corners: Polygon = turned + np.array([x * across, y * down])
+    return corners
 
 
 def _polygon(value: Mapping[str, object], size: tuple[int, int], place: Place, log: FaultLog) -> Polygon | None:

@@ -15,6 +15,7 @@ from convatlas.data.detection.voc import list_voc, voc_files
 from convatlas.data.detection.yolo import list_yolo, looks_like_yolo
 from convatlas.data.pictures import printable
 from convatlas.data.scenes.scene_set import SCENES, embedded_scenes
+from convatlas.data.source import EMBEDDED
 from convatlas.errors import DataError, UsageError, did_you_mean
 
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -26,6 +27,11 @@ _READ: Mapping[str, Callable[[Path, Path | None], ObjectListing]] = {
     "createml": list_createml,
     "label-studio": list_label_studio,
 }
+LABELLED_AS_A_WHOLE = ("folder", "idx", "manifest")  # what pictures without objects come in
+_UNRECOGNISED = (
+    "{name}: is not recognised as annotations of objects; expected COCO, CreateML or Label Studio JSON, VOC XML or "
+    "YOLO text; name the format with --format"
+)
 
 
 def open_objects(
@@ -64,10 +70,35 @@ def open_objects(
     )
 
 
+def has_objects(source: str | Path, format: str | None = None) -> bool:  # noqa: A002  # the command line's word
+    """Whether a source is to be opened by `open_objects`: as its format says, which is recognised where it is None.
+
+    False for pictures labelled as a whole, and for what is not there. Raises DataError for a JSON file that cannot be
+    read, and for a file that is neither annotations nor a .csv manifest; UsageError for an unknown format.
+    """
+    if format is not None:
+        known = (*FORMATS, *LABELLED_AS_A_WHOLE)
+        if format not in known:
+            raise UsageError(
+                f"format: expected one of {', '.join(known)}, got {format!r}.{did_you_mean(format, known)}"
+            )
+        return format not in LABELLED_AS_A_WHOLE
+    if source == SCENES:
+        return True
+    path = Path(source)
+    if source in ("", *EMBEDDED) or not path.exists():
+        return False
+    if recognise_format(path) is not None:
+        return True
+    if path.is_file() and path.suffix.lower() != ".csv":
+        raise DataError(_UNRECOGNISED.format(name=printable(path)))
+    return False
+
+
 def list_objects(
     source: str | Path,
     *,
-    format: str | None = None,  # noqa: A002
+    format: str | None = None,  # noqa: A002  # the command line's word
     images: str | Path | None = None,
 ) -> ObjectListing:
     """All that a source states, with its faults; takes what `open_objects` takes, but the embedded scenes.
@@ -89,16 +120,16 @@ def list_objects(
         return _READ[format](path, folder)
     found = recognise_format(path)
     if found is None:
-        raise DataError(
-            f"{name}: is not recognised as annotations of objects; expected COCO, CreateML or Label Studio JSON, "
-            "VOC XML or YOLO text; name the format with --format"
-        )
+        raise DataError(_UNRECOGNISED.format(name=name))
     # VOC's and labelImg's files can lie in one folder: each is read as its own marks say.
     return list_voc(path, folder) if found == "voc" else _READ[found](path, folder)
 
 
 def recognise_format(source: str | Path) -> Format | None:
-    """What a file's or folder's annotations are written in ("voc" for labelImg's XML too); None if there are none."""
+    """What a file's or folder's annotations are written in ("voc" for labelImg's XML too); None if there are none.
+
+    Raises DataError for a JSON file that cannot be read.
+    """
     if source == SCENES:
         return cast("Format", SCENES)
     path = Path(source)
@@ -106,7 +137,7 @@ def recognise_format(source: str | Path) -> Format | None:
         return _format_of_folder(path)
     match path.suffix.lower():
         case ".json":
-            return "coco" if looks_like_coco(path) else _format_of_list(path)
+            return "coco" if looks_like_coco(path) else _format_of_list(load_json(path))
         case ".xml":
             return "voc"
         case ".yaml" | ".yml":
@@ -121,21 +152,22 @@ def _format_of_folder(folder: Path) -> Format | None:
         return "voc"
     if looks_like_yolo(folder):
         return "yolo"
-    lists = createml_files(folder)
-    found = _format_of_list(lists[0]) if lists else None
-    if found == "createml":
-        return found
+    if any(_holds_createml(path) for path in createml_files(folder)):
+        return "createml"
     # Parts in folders of their own: train/a.xml
     if any(voc_files(folder / name) for name in ("train", "valid", "val", "test") if (folder / name).is_dir()):
         return "voc"
     return None
 
 
-def _format_of_list(path: Path) -> Format | None:
+def _holds_createml(path: Path) -> bool:
     try:
-        document = load_json(path)
+        return is_createml(load_json(path))
     except DataError:
-        return None
+        return False
+
+
+def _format_of_list(document: object) -> Format | None:
     if is_createml(document):
         return "createml"
     return "label-studio" if is_label_studio(document) else None

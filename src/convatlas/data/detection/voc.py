@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
-from convatlas.data.detection.checks import note_duplicates, settled_box, shown
+from convatlas.data.detection.checks import note_duplicates, number_of, settled_box, shown
 from convatlas.data.detection.faults import FaultLog, Place
 from convatlas.data.detection.finding import measured, plain_name, prefix_of, split_of, split_order
 from convatlas.data.detection.names_file import find_names
@@ -67,6 +67,8 @@ def list_voc(source: Path, images: Path | None = None, *, form: Format | None = 
         if split is not None and stem not in reading.stems:
             place = Place(f"ImageSets/Main/{split}.txt", stem)
             reading.log.add("no annotation", place, "", "is listed, but there is no annotation of this name")
+    if (root / "SegmentationObject").is_dir():
+        reading.log.add("not read", Place("SegmentationObject"), "", "of VOC the boxes are read, not the masks")
     classes = list(names) if names is not None else sorted({each.label for each in reading.objects()})
     index = {name: number for number, name in enumerate(classes)}
     if not classes:
@@ -158,7 +160,7 @@ def _read_file(path: Path, parts: dict[str, Split | None], reading: _Reading) ->
     reading.of_labelimg += labelimg
     reading.pictures.append(
         _Picture(
-            name=prefix_of(picture.parent, reading.root) + printable(picture.name),
+            name=prefix_of(picture.parent, reading.images, reading.root) + printable(picture.name),
             path=picture,
             width=size[0],
             height=size[1],
@@ -228,7 +230,7 @@ def _box(element: Element, place: Place, labelimg: bool, log: FaultLog) -> Box |
     for side in ("xmin", "ymin", "xmax", "ymax"):
         text = element.findtext(f"bndbox/{side}")
         try:
-            edges.append(float(text or ""))
+            edges.append(number_of(text or ""))
         except ValueError:
             reason = "is missing" if text is None else f"expected a number, got {shown(text)}"
             log.add("malformed", place, f"bndbox/{side}", reason)

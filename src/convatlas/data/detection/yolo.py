@@ -41,14 +41,14 @@ def looks_like_yolo(folder: Path) -> bool:
 def list_yolo(source: Path, images: Path | None = None) -> ObjectListing:
     """All pictures and objects of a data.yaml, or of a folder.
 
-    images: the folder of the pictures, where there is no data.yaml to say it. Raises DataError where nothing can be
-    listed: a data.yaml that cannot be read, or no picture.
+    images: the folder of the pictures, where there is no data.yaml to say it; their labels are then looked for in the
+    source first. Raises DataError where nothing can be listed: a data.yaml that cannot be read, or no picture.
     """
     log = FaultLog()
     path = find_yaml(source) if source.is_dir() else source
     plan = read_yaml(path, log) if path is not None else _plan_of_folder(source, images, log)
     root = source if source.is_dir() else source.parent
-    reading = _Reading(root=root, plan=plan, log=log)
+    reading = _Reading(root=root, images=images, plan=plan, log=log)
     for part in plan.parts:
         for picture in part.pictures:
             _read_picture(picture, part, reading)
@@ -71,12 +71,22 @@ class _Reading:
     """What has been read so far. highest: the highest class number met."""
 
     root: Path
+    images: Path | None
     plan: YoloPlan
     log: FaultLog
     pictures: list[PictureRecord] = field(default_factory=list)
     split_by_path: dict[Path, object] = field(default_factory=dict)
     used: set[Path] = field(default_factory=set)  # label files that belong to a picture
     highest: int = -1
+
+    def labels_of(self, picture: Path) -> Path:
+        """Where the labels of a picture are: where the pictures' folder was named, in the source; else by its path."""
+        if self.images is not None and picture.is_relative_to(self.images):
+            below = picture.relative_to(self.images).with_suffix(".txt")
+            for folder in (self.root, self.root / "labels"):
+                if (folder / below).is_file():
+                    return folder / below
+        return label_file(picture)
 
 
 def _plan_of_folder(folder: Path, images: Path | None, log: FaultLog) -> YoloPlan:
@@ -109,8 +119,8 @@ def label_file(picture: Path) -> Path:
 
 def _read_picture(picture: Path, part: YoloPart, reading: _Reading) -> None:
     log = reading.log
-    name = prefix_of(picture.parent, reading.root) + printable(picture.name)
-    labels = label_file(picture)
+    name = prefix_of(picture.parent, reading.images, reading.root) + printable(picture.name)
+    labels = reading.labels_of(picture)
     place = Place(prefix_of(labels.parent, reading.root) + printable(labels.name), name)
     if picture in reading.split_by_path:
         if reading.split_by_path[picture] != part.split:
@@ -176,7 +186,7 @@ def _object(words: Sequence[str], size: tuple[int, int], place: Place, reading: 
 
 def _note_orphans(reading: _Reading) -> None:
     """Log label files without a picture."""
-    folders = {path.parent for path in reading.used}
+    folders = {path.parent for path in reading.used} | ({reading.root} if reading.images is not None else set())
     for folder in sorted(folders):
         for path in sorted(folder.glob("*.txt")):
             if path not in reading.used and path.stem.lower() not in _NOT_LABELS:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from convatlas.data.detection.checks import settled_box, shown
+from convatlas.data.detection.checks import number_of, settled_box, shown
 from convatlas.data.detection.faults import FaultLog, Place
 from convatlas.data.detection.records import ObjectRecord, Outline
 from convatlas.data.detection.yolo_yaml import YoloPlan
@@ -26,7 +26,7 @@ def read_line(
     numbers = []
     for word in words[1:]:
         try:
-            numbers.append(float(word))
+            numbers.append(number_of(word))
         except ValueError:
             log.add("malformed", place, "", f"expected numbers only, got {shown(word)}")
             return None

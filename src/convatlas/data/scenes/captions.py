@@ -5,18 +5,20 @@ from collections.abc import Sequence
 
 from convatlas.data.detection.records import Box
 
-_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_NUMBERS = ("", "", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 def captions(classes: Sequence[str], boxes: Sequence[Box], height: int, width: int) -> tuple[str, ...]:
     """Three captions: of the two largest objects ("a 3 above a 7"), the same from the other's side, and of all.
 
-    Of a single object: where it is ("a 3 at the top left"), and twice less of that. classes are digits, one an object.
+    Of a single object: where its middle is in thirds of the scene ("a 3 at the top left"), the same in another order,
+    and the object. classes: the digits, one an object, at least one. boxes: xyxy, inside of height x width pixels.
+
+    Two objects lie to the left and right of each other where their boxes' middles are farther apart across than down,
+    else above and below.
     """
     largest = sorted(range(len(boxes)), key=lambda each: (-_area(boxes[each]), each))[:2]
     inventory = _inventory(classes)
-    if not largest:
-        return ("an empty scene",)
     if len(largest) == 1:
         place = _place(boxes[0], height, width)
         return f"{with_article(classes[0])} {place}", f"{place} there is {with_article(classes[0])}", inventory
@@ -38,6 +40,8 @@ def _relation(first: Box, second: Box) -> tuple[str, str]:
     if abs(across) > abs(down):
         words = ("to the right of", "to the left of")
         return words if across > 0 else words[::-1]
+    if down == 0:
+        return "in the same place as", "in the same place as"
     words = ("below", "above")
     return words if down > 0 else words[::-1]
 

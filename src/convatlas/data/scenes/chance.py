@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Chance:
-    """A stream of numbers that the seed, one or more whole numbers from 0, decides."""
+    """A stream of numbers that the seed decides: whole numbers, 0 to 2**32 - 1, always as many of them."""
 
     def __init__(self, *seed: int) -> None:
         self._bits = np.random.PCG64(np.random.SeedSequence(seed))

@@ -26,6 +26,7 @@ _PHOTOGRAPHS = {
     "astronaut": "a8c429c18afa7b0f",
     "camera": "5cb24482a53416f9",
     "chelsea": "416b729128bfb2c3",
+    "clock_motion": "ad313afa739ea86c",
     "coffee": "0ce2b51640b9c95f",
 }
 _TEXTURES = {"brick": "664a145c5253f0d6", "grass": "b18dae4c68bf850a", "gravel": "3d51ad45f789cd8b"}
@@ -97,8 +98,9 @@ def _stretch(chance: Chance, length: int, available: int) -> NDArray[np.int64]:
 def _in_two_colours(grey: Grey, chance: Chance) -> Pixels:
     """Black becomes one colour, white another."""
     dark, light = (np.array([chance.whole(0, 255) for _ in range(3)], np.int32) for _ in range(2))
-    mixed = dark * (255 - grey[:, :, None].astype(np.int32)) + light * grey[:, :, None]
-    return (mixed // 255).astype(np.uint8)
+    level = np.arange(256, dtype=np.int32)[:, None]
+    colours: Pixels = ((dark * (255 - level) + light * level) // 255).astype(np.uint8)
+    return colours[grey]
 
 
 def _plain(chance: Chance, height: int, width: int) -> Grey:

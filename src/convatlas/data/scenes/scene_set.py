@@ -56,8 +56,8 @@ def scene_set(
     counts: dict[Split, int] = {"train": train, "val": val, "test": test}
     if min(counts.values()) < 0 or not sum(counts.values()):
         raise UsageError(f"train, val, test: expected how many scenes of each part, got {train}, {val} and {test}")
-    if seed < 0:
-        raise UsageError(f"seed: expected 0 or more, got {seed}")
+    if not 0 <= seed < 1 << 32:
+        raise UsageError(f"seed: expected 0 to {(1 << 32) - 1}, got {seed}")
     config = config or SceneConfig()
     places = tuple((part, number) for part, count in counts.items() for number in range(count))
     return ObjectSet(

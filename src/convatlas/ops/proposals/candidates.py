@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from convatlas.errors import UsageError
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Proposals:
     """Boxes and how promising each is.
 
     boxes (N, 4) float32, absolute xyxy with x2 and y2 exclusive, each of an area above 0; scores (N,) float32, not
-    increasing. A score has no unit: it ranks the boxes of one picture by one method. Raises UsageError for anything
-    else.
+    increasing. A score has no unit: it ranks the boxes of one picture by one method, whose docstring says how. Raises
+    UsageError that names the field for anything else.
     """
 
     boxes: NDArray[np.float32]

@@ -1,8 +1,8 @@
 """Category-independent proposals: Endres, Hoiem, "Category-Independent Object Proposals with Diverse Ranking".
 
-TPAMI 36(2), 2014, https://doi.org/10.1109/TPAMI.2013.122, after ECCV 2010 -- seeds from a hierarchy of regions; for each
-seed, how likely every region is of the same object, and a minimum cut over them at several biases; then a ranking that
-sets back what overlaps with what ranks higher.
+TPAMI 36(2), 2014, https://doi.org/10.1109/TPAMI.2013.122, after ECCV 2010 -- seeds from a hierarchy of regions; for
+each seed, how likely every region is of the same object, and a minimum cut over them at several biases; then a ranking
+that sets back what overlaps with what ranks higher.
 
 What stands in for what the paper trains:
 - boundaries and the hierarchy (occlusion boundaries, learned): `grouping` by colour, texture, size and fill, and the
@@ -58,7 +58,15 @@ class CategoryIndependentConfig:
     k: float = 50.0  # of the regions, which have at least k pixels
     seeds: int = 300
     sizes: tuple[float, float] = (0.001, 0.5)  # of a seed, as shares of the picture
-    biases: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7)  # the likelihood at which a region belongs to the figure
+    biases: tuple[float, ...] = (
+        0.1,
+        0.2,
+        0.3,
+        0.4,
+        0.5,
+        0.6,
+        0.7,
+    )  # the likelihood that lets a region in
     smoothness: float = 0.3  # what a cut costs, against what the regions say
     same: float = 0.95  # segments that share so much are one
     relevance: float = 0.75  # of the ranking, against variety
@@ -159,6 +167,6 @@ def same_object(
     """How likely each region is of the object that a seed (R,) is part of: (R,), 0..1, and 1 in the seed itself."""
     part = np.where(seed, regions.sizes, 0) / regions.sizes[seed].sum()
     alike = [np.minimum(each, part @ each).sum(axis=1) for each in (colour, texture)]
-    likely = np.clip((alike[0] + alike[1]) / 2 - walls[:, seed].min(axis=1) / 2, 0, 1)
+    likely: NDArray[np.float64] = np.clip((alike[0] + alike[1]) / 2 - walls[:, seed].min(axis=1) / 2, 0, 1)
     likely[seed] = 1
     return likely

@@ -1,14 +1,15 @@
 """The colour spaces of Selective Search: Uijlings et al., "Selective Search for Object Recognition", IJCV 2013.
 
-https://doi.org/10.1007/s11263-013-0620-5 -- Section 3.2, "Complementary Colour Spaces", and Table 2: what each of them
-does not change with (shadows and shading, highlights). Every space is scaled to 0..1, so that one threshold means about
+https://doi.org/10.1007/s11263-013-0620-5 -- Section 3.2, "Complementary Colour Spaces": what each of them does not
+change with (shadows and shading, highlights). Every space is scaled to 0..1, so that one threshold means about
 the same in all of them.
 Choices that the paper leaves open: a black pixel has no hue and no chromaticity, and gets those of grey. C is the
 opponent space with its intensity divided out, (O1 / O3, O2 / O3), as the authors' other work defines it
 (https://doi.org/10.1109/TPAMI.2009.154, Section 3.2).
 """
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,9 @@ from convatlas.errors import UsageError, did_you_mean
 from convatlas.types import Pixels, check_pixels
 
 ColourSpace = Literal["rgb", "intensity", "lab", "rgi", "hsv", "normalised_rgb", "c", "hue"]
-COLOUR_SPACES: tuple[ColourSpace, ...] = get_args(ColourSpace)
+COLOUR_SPACES: Final[tuple[ColourSpace, ...]] = get_args(ColourSpace)
+
+_Colours = NDArray[np.float32]  # (H, W, C)
 
 
 def to_colour_space(picture: Pixels, space: ColourSpace) -> NDArray[np.float32]:
@@ -28,52 +31,65 @@ def to_colour_space(picture: Pixels, space: ColourSpace) -> NDArray[np.float32]:
     UsageError for a name that is no colour space, TypeError or ValueError for what is no picture.
     """
     if space not in COLOUR_SPACES:
-        raise UsageError(
-            f"space: expected one of {', '.join(COLOUR_SPACES)}, not {space!r}.{did_you_mean(str(space), COLOUR_SPACES)}"
-        )
+        hint = did_you_mean(str(space), COLOUR_SPACES)
+        raise UsageError(f"space: expected one of {', '.join(COLOUR_SPACES)}, not {space!r}.{hint}")
     pixels = check_pixels(picture)
     rgb = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
-    values = rgb.astype(np.float32) / np.float32(255)
-    converted: NDArray[np.float32] = np.ascontiguousarray(_convert(values, space), dtype=np.float32)
-    return converted
+    return np.ascontiguousarray(_CONVERSIONS[space](rgb.astype(np.float32) / np.float32(255)))
 
 
-def _convert(rgb: NDArray[np.float32], space: ColourSpace) -> NDArray[np.float32]:
-    match space:
-        case "rgb":
-            return rgb
-        case "intensity":
-            return rgb.mean(axis=2, keepdims=True)
-        case "lab":
-            lab = color.rgb2lab(rgb)  # L in 0..100, a and b within -128..127
-            return (lab + np.float32([0, 128, 128])) / np.float32([100, 255, 255])
-        case "rgi":
-            return np.concatenate([_chromaticity(rgb)[:, :, :2], rgb.mean(axis=2, keepdims=True)], axis=2)
-        case "hsv":
-            return _hsv(rgb)
-        case "normalised_rgb":
-            return _chromaticity(rgb)
-        case "c":
-            return _opponent_over_intensity(rgb)
-        case "hue":
-            return _hsv(rgb)[:, :, :1]
+def _rgb(rgb: _Colours) -> _Colours:
+    return rgb
 
 
-def _hsv(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
-    hsv: NDArray[np.float32] = color.rgb2hsv(rgb)
+def _intensity(rgb: _Colours) -> _Colours:
+    mean: _Colours = rgb.mean(axis=2, keepdims=True)
+    return mean
+
+
+def _lab(rgb: _Colours) -> _Colours:
+    lab: _Colours = color.rgb2lab(rgb)  # L in 0..100, a and b within -128..127
+    stretched = (lab + np.array([0, 128, 128], np.float32)) / np.array([100, 255, 255], np.float32)
+    return np.clip(stretched, 0, 1)  # white is 1 but for rounding
+
+
+def _hsv(rgb: _Colours) -> _Colours:
+    hsv: _Colours = color.rgb2hsv(rgb)
     return hsv
 
 
-def _chromaticity(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+def _hue(rgb: _Colours) -> _Colours:
+    return _hsv(rgb)[:, :, :1]
+
+
+def _chromaticity(rgb: _Colours) -> _Colours:
     """(r, g, b) of sum 1."""
     total = rgb.sum(axis=2, keepdims=True)
-    return np.where(total > 0, rgb / np.maximum(total, np.float32(1e-6)), np.float32(1 / 3))
+    shares: _Colours = np.where(total > 0, rgb / np.maximum(total, np.float32(1e-6)), np.float32(1 / 3))
+    return shares
 
 
-def _opponent_over_intensity(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+def _rgi(rgb: _Colours) -> _Colours:
+    return np.concatenate([_chromaticity(rgb)[:, :, :2], _intensity(rgb)], axis=2)
+
+
+def _opponent_over_intensity(rgb: _Colours) -> _Colours:
     """(R - G) / sqrt 2 and (R + G - 2B) / sqrt 6 over (R + G + B) / sqrt 3, from their least and most to 0..1."""
     red, green, blue = np.moveaxis(_chromaticity(rgb), 2, 0)
     first = (red - green) * np.float32(1.5**0.5)  # within -sqrt(3/2)..sqrt(3/2)
     second = (red + green - 2 * blue) * np.float32(0.5**0.5)  # within -sqrt(2)..sqrt(1/2)
     stretched = [first / np.float32(6**0.5) + np.float32(0.5), (second + np.float32(2**0.5)) / np.float32(4.5**0.5)]
-    return np.clip(np.stack(stretched, axis=2), 0, 1)
+    values: _Colours = np.clip(np.stack(stretched, axis=2), 0, 1)
+    return values
+
+
+_CONVERSIONS: Final[dict[ColourSpace, Callable[[_Colours], _Colours]]] = {
+    "rgb": _rgb,
+    "intensity": _intensity,
+    "lab": _lab,
+    "rgi": _rgi,
+    "hsv": _hsv,
+    "normalised_rgb": _chromaticity,
+    "c": _opponent_over_intensity,
+    "hue": _hue,
+}

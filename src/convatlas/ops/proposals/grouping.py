@@ -1,7 +1,7 @@
 """Hierarchical grouping: Algorithm 1 of Uijlings et al., "Selective Search for Object Recognition", IJCV 2013.
 
 https://doi.org/10.1007/s11263-013-0620-5 -- Algorithm 1: Section 3.1; the four similarities, their propagation to a
-united region and their sum: Section 3.2, Equations 1 to 7.
+united region and their sum: Section 3.2, Equations 1 to 6.
 The two most similar neighbours are united until one region is left. A heap holds the similarities; those of a region
 that is gone are passed over when they come up. Among equals, the pair of the smaller numbers goes first.
 Shapes: R initial regions, P pairs of neighbours, B bins.
@@ -19,19 +19,19 @@ from convatlas.ops.proposals.regions import Regions
 
 @dataclass(frozen=True, kw_only=True)
 class Similarity:
-    """Which of the four similarities are added up (Equation 7, whose a_i are 0 or 1)."""
+    """Which of the four similarities are added up (Equation 6, whose a_i are 0 or 1)."""
 
     colour: bool = False  # Equation 1: the intersection of the colour histograms
     texture: bool = False  # Equation 3: the intersection of the texture histograms
     size: bool = False  # Equation 4: small regions early
-    fill: bool = False  # Equation 6: regions that fill each other's gaps
+    fill: bool = False  # Equation 5: regions that fill each other's gaps
 
     def __post_init__(self) -> None:
         if not (self.colour or self.texture or self.size or self.fill):
             raise UsageError("Similarity: give at least one of colour, texture, size, fill")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Hierarchy:
     """The initial regions 0 .. R - 1, and region R + i, which unites the two of merges[i].
 
@@ -45,7 +45,7 @@ class Hierarchy:
 
     @property
     def positions(self) -> NDArray[np.int64]:
-        """Where each region stands from the top: 1 for the whole picture, 2 for the region made before it, and so on."""
+        """Where each region stands from the top: 1 for the whole picture, 2 for the one made before it, and so on: (2R - 1,)."""
         return np.arange(len(self.boxes), 0, -1)
 
 
@@ -104,9 +104,7 @@ def group(
     )
 
 
-def _initial_heap(
-    regions: Regions, histogram: NDArray[np.float32], shapes: "_Shapes"
-) -> list[tuple[float, int, int]]:
+def _initial_heap(regions: Regions, histogram: NDArray[np.float32], shapes: "_Shapes") -> list[tuple[float, int, int]]:
     one, other = regions.pairs[:, 0], regions.pairs[:, 1]
     shared = np.minimum(histogram[one], histogram[other]).sum(axis=1).tolist()
     heap = [
@@ -132,7 +130,7 @@ class _Shapes:
         self.boxes.append([min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])])
 
     def of(self, one: int, other: int) -> float:
-        """Equations 4 and 6, as far as they are asked for: the similarities of size and of fill, added."""
+        """Equations 4 and 5, as far as they are asked for: the similarities of size and of fill, added."""
         likeness = 0.0
         both = self.sizes[one] + self.sizes[other]
         if self.by_size:

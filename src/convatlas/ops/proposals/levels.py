@@ -32,11 +32,11 @@ def paint(picture: Pixels, labels: NDArray[np.integer]) -> Pixels:
 
     Raises UsageError when the label map is of another size.
     """
-    pixels = check_pixels(picture)
+    pixels: Pixels = check_pixels(picture)
     if labels.shape != pixels.shape[:2]:
         raise UsageError(f"labels: expected {pixels.shape[:2]}, the picture's size, got {labels.shape}")
     regions = regions_of(labels)
-    painted = np.round(means(regions, pixels)).astype(np.uint8)[labels]
+    painted: Pixels = np.round(means(regions, pixels)).astype(np.uint8)[labels]
     between = np.zeros(labels.shape, dtype=np.bool_)
     between[:, :-1] |= labels[:, :-1] != labels[:, 1:]
     between[:-1] |= labels[:-1] != labels[1:]

@@ -1,7 +1,7 @@
 """Objectness: Alexe, Deselaers, Ferrari, "Measuring the Objectness of Image Windows", TPAMI 2012.
 
-https://doi.org/10.1109/TPAMI.2012.28 -- the cues: Section 3 (`objectness_cues`); their combination by naive Bayes:
-Section 4; 100,000 windows of which those are sampled that saliency favours, and suppression of overlaps: Section 5.
+https://doi.org/10.1109/TPAMI.2012.28 -- the cues: Section 3 (`objectness_cues`); their combination by naive Bayes; of
+100,000 windows those are sampled that saliency favours, and of windows that overlap the best stays.
 
 What the paper trains, on 50 pictures, is the likelihood of each cue's values in objects and elsewhere. `learn` does
 that on pictures with boxes that you give; without a model the mean of the cues' ranks among the picture's windows
@@ -56,7 +56,7 @@ class ObjectnessConfig:
 DEFAULT: Final = ObjectnessConfig()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class ObjectnessModel:
     """Naive Bayes over the four cues: what `learn` gives.
 
@@ -69,7 +69,7 @@ class ObjectnessModel:
     prior: float
 
     def posterior(self, cues: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Equation 7: the probability (N,) that windows of these cues (4, N) are objects."""
+        """The probability (N,) that windows of these cues (4, N) are objects."""
         odds = np.full(cues.shape[1], np.log(self.prior / (1 - self.prior)))
         for edges, log_ratios, values in zip(self.edges, self.log_ratios, cues, strict=True):
             odds += log_ratios[np.searchsorted(edges, values, side="right")]
@@ -125,13 +125,15 @@ def learn(
 
     Windows that overlap an object by more than half, and the objects themselves, are the positives; all others of those
     drawn are the negatives. A cue's bins each have as many windows; each counts one more in both classes than seen, so
-    that none is impossible. Raises UsageError when there is no object.
+    that none is impossible. Raises UsageError when there is no object, or for boxes that are none, naming the example.
     """
     random = np.random.default_rng(seed)
     cues, truths = [], []
-    for picture, boxes in examples:
+    for number, (picture, boxes) in enumerate(examples):
         evidence = evidence_of(picture)
         height, width = evidence.size
+        if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
+            raise UsageError(f"examples[{number}]: boxes: expected finite numbers (M, 4), got shape {boxes.shape}")
         objects = np.clip(np.round(boxes), 0, [width, height, width, height]).astype(np.int64)
         objects = objects[(objects[:, 2:] > objects[:, :2]).all(axis=1)]
         windows = np.concatenate([objects, draw_windows(evidence, config, random)])

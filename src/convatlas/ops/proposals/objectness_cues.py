@@ -33,7 +33,7 @@ SUPERPIXELS = 300.0  # theta of superpixels straddling: k
 _LAB_BINS = (4, 8, 8)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Evidence:
     """What the cues look at, computed once a picture.
 
@@ -79,7 +79,7 @@ def spectral_residual(values: NDArray[np.floating], side: int) -> NDArray[np.flo
 
 
 def multi_scale_saliency(evidence: Evidence, windows: Windows) -> NDArray[np.float64]:
-    """Equation 1, added over the scales: the saliency above the threshold, times the share of such pixels: (N,)."""
+    """The first cue, added over the scales: the saliency above the threshold, times the share of such pixels: (N,)."""
     height, width = evidence.size
     total = np.zeros(len(windows))
     for saliency in evidence.saliency:
@@ -115,7 +115,7 @@ def edge_density(evidence: Evidence, windows: Windows) -> NDArray[np.float64]:
 
 
 def superpixels_straddling(evidence: Evidence, windows: Windows) -> NDArray[np.float64]:
-    """1 less the share of the window that superpixels across its border cost it: (N,), at most 1.
+    """1 less the share of the window that superpixels across its border cost it: (N,), 0..1.
 
     A superpixel costs the smaller of its parts within and without.
     """

@@ -2,7 +2,7 @@
 
 TPAMI 34(7), https://doi.org/10.1109/TPAMI.2011.231 -- seeds of figure on a grid against seeds of ground along the
 picture's borders; for each, the figures of least energy at many values of a bias lambda, from uniform and from colour
-costs: Section 3; filtering by ratio cut and overlap, and ranking with diversification: Sections 3 and 4.
+costs: Section 3; ranking with diversification: Section 4.
 
 What stands in for what the paper trains, or what takes it minutes:
 - nodes are regions of `felzenszwalb` instead of pixels, each weighing as many pixels as it has;
@@ -108,7 +108,7 @@ def figures(
                 yield from best_at_some_bias(problem, *config.biases, same=config.same)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Problem:
     """A seed of figure against a ground. weights (P,): of a cut pair of pixels; ground, evidence (R,).
 
@@ -136,9 +136,7 @@ class Problem:
         return float(offset), int(self.regions.sizes[figure].sum())
 
 
-def best_at_some_bias(
-    problem: Problem, least: float, largest: float, *, same: float = 1.0
-) -> list[NDArray[np.bool_]]:
+def best_at_some_bias(problem: Problem, least: float, largest: float, *, same: float = 1.0) -> list[NDArray[np.bool_]]:
     """Every figure (R,) that has the least energy at some lambda between two, by size: each lies within the next.
 
     Between two whose overlap is `same` or more, none is looked for: it would be taken for one of them.
@@ -168,7 +166,7 @@ def seeds(regions: Regions, grid: int) -> list[int]:
     height, width = regions.labels.shape
     rows = ((np.arange(grid) + 0.5) * height / grid).astype(np.int64)
     columns = ((np.arange(grid) + 0.5) * width / grid).astype(np.int64)
-    return np.unique(regions.labels[np.ix_(rows, columns)]).tolist()
+    return [int(label) for label in np.unique(regions.labels[np.ix_(rows, columns)])]
 
 
 def grounds(regions: Regions) -> list[NDArray[np.bool_]]:
@@ -180,9 +178,7 @@ def grounds(regions: Regions) -> list[NDArray[np.bool_]]:
     return [top | bottom | left | right, left | right, top | bottom, top | left | right]
 
 
-def _colour_evidence(
-    colours: NDArray[np.floating], seed: int, ground: NDArray[np.bool_]
-) -> NDArray[np.float64]:
+def _colour_evidence(colours: NDArray[np.floating], seed: int, ground: NDArray[np.bool_]) -> NDArray[np.float64]:
     """ln p(figure) - ln p(ground) of each region: how much nearer its colour is to the seed's than to the ground's."""
     to_seed = np.linalg.norm(colours - colours[seed], axis=1)
     to_ground = np.linalg.norm(colours[:, None] - colours[ground][None], axis=2).min(axis=1)

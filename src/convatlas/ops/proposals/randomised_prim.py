@@ -10,6 +10,7 @@ What stands in for what the paper trains, on VOC 2007:
   together in 19 of 20 cases, and one alike in nothing in 1 of 20. `EdgeWeights` takes trained ones;
 - the share of objects that are no larger than a tree, which is half of its probability to stop: as if the logarithm of
   an object's share of the picture were uniform between `smallest_object` and the whole.
+The paper's colour spaces are HSV, Lab, the opponent space and rg; the latter two are here `c` and `normalised_rgb`.
 Nothing ranks the boxes: they come in the order in which they were drawn.
 """
 
@@ -66,7 +67,7 @@ class PrimConfig:
 DEFAULT: Final = PrimConfig()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Graph:
     """Superpixels 0 .. R - 1 with, for each, its neighbours and how likely each is of the same object, 0..1."""
 
@@ -104,9 +105,7 @@ def graph_of(picture: Pixels, space: ColourSpace, config: PrimConfig = DEFAULT) 
     return Graph(regions=regions, neighbours=tuple(tuple(each) for each in neighbours))
 
 
-def edge_likelihoods(
-    regions: Regions, colour: NDArray[np.float32], weights: EdgeWeights
-) -> NDArray[np.float64]:
+def edge_likelihoods(regions: Regions, colour: NDArray[np.float32], weights: EdgeWeights) -> NDArray[np.float64]:
     """How likely the regions of each pair are of one object: (P,), 0..1. colour: (R, B) histograms of sum 1."""
     one, other = regions.pairs[:, 0], regions.pairs[:, 1]
     alike = np.minimum(colour[one], colour[other]).sum(axis=1)
@@ -114,7 +113,7 @@ def edge_likelihoods(
     shared = regions.borders / np.minimum(around[one], around[other])
     small = 1 - (regions.sizes[one] + regions.sizes[other]) / regions.area
     total = weights.colour * alike + weights.border * shared + weights.size * small + weights.bias
-    likelihoods: NDArray[np.float64] = 1 / (1 + np.exp(-total))
+    likelihoods: NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(total, -30, 30)))  # above 0: any edge can be drawn
     return likelihoods
 
 

@@ -1,8 +1,8 @@
 """Regions of a label map: their boxes, sizes and neighbours, and their histograms of colour and texture.
 
-The histograms are those of Uijlings et al., "Selective Search for Object Recognition", IJCV 2013, Section 3.2
-(https://doi.org/10.1007/s11263-013-0620-5): 25 bins a channel for colours, and for texture ten bins for each of eight
-orientations of Gaussian derivatives of sigma 1 in each channel; both of sum 1.
+The histograms are those of Uijlings et al., "Selective Search for Object Recognition", IJCV 2013, Section 3.2,
+"Complementary Similarity Measures" (https://doi.org/10.1007/s11263-013-0620-5): 25 bins a channel for colours, and for
+texture ten bins for each of eight orientations of Gaussian derivatives of sigma 1 in each channel; both of sum 1.
 Choices that the paper leaves open: an orientation's derivative counts where it is positive (the opposite orientation
 has the rest), and its ten bins reach from 0 to three times the root mean square of the channel's derivatives in the
 picture; what is larger is in the last.
@@ -23,12 +23,12 @@ ORIENTATIONS = 8
 TEXTURE_REACH = 3
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Regions:
     """labels (H, W), 0 .. R - 1, each of them used; sizes (R,) pixels; boxes (R, 4) xyxy, exclusive.
 
-    pairs (P, 2): regions of which two pixels are neighbours, of eight; the smaller number first, in order. borders (P,):
-    how many such pairs of pixels.
+    pairs (P, 2): regions of which two pixels are neighbours, of eight; the smaller number first, in order. borders
+    (P,): how many such pairs of pixels.
     """
 
     labels: NDArray[np.int32]
@@ -52,13 +52,16 @@ def regions_of(labels: NDArray[np.integer]) -> Regions:
         raise UsageError(f"labels: expected height x width whole numbers, got {labels.dtype} of shape {labels.shape}")
     if labels.min() != 0:
         raise UsageError(f"labels: expected 0 as the smallest, got {labels.min()}")
-    sizes = np.bincount(labels.ravel())
+    if labels.max() >= labels.size:
+        raise UsageError(f"labels: {labels.max()} is more than {labels.size} pixels can have")
+    numbers = labels.astype(np.int32)
+    sizes = np.bincount(numbers.ravel())
     if not sizes.all():
         raise UsageError(f"labels: {int(np.argmin(sizes))} is the label of no pixel")
-    places = ndimage.find_objects(labels + 1)
+    places = ndimage.find_objects(numbers + 1)
     boxes = np.array([(x.start, y.start, x.stop, y.stop) for y, x in places], dtype=np.int64)
-    pairs, borders = _neighbours(labels.astype(np.int64), len(sizes))
-    return Regions(labels=labels.astype(np.int32), sizes=sizes, boxes=boxes, pairs=pairs, borders=borders)
+    pairs, borders = _neighbours(numbers.astype(np.int64), len(sizes))
+    return Regions(labels=numbers, sizes=sizes, boxes=boxes, pairs=pairs, borders=borders)
 
 
 def _neighbours(labels: NDArray[np.int64], count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -109,8 +112,9 @@ def histograms(regions: Regions, bins: NDArray[np.int64], count: int) -> NDArray
     return counted.reshape(len(regions), -1)
 
 
-def means(regions: Regions, values: NDArray[np.floating]) -> NDArray[np.float64]:
+def means(regions: Regions, values: NDArray[np.number]) -> NDArray[np.float64]:
     """The mean of each region: (H, W, C) -> (R, C)."""
     flat = regions.labels.ravel()
     sums = [np.bincount(flat, channel.ravel(), minlength=len(regions)) for channel in np.moveaxis(values, 2, 0)]
-    return np.stack(sums, axis=1) / regions.sizes[:, None]
+    mean: NDArray[np.float64] = np.stack(sums, axis=1) / regions.sizes[:, None]
+    return mean

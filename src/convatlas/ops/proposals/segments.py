@@ -1,7 +1,7 @@
 """Segments: sets of regions, as figures of minimum cuts. Their boxes, how much they share, and which to show first.
 
-Diversification by maximal marginal relevance: Carreira, Sminchisescu, "CPMC: Automatic Object Segmentation Using
-Constrained Parametric Min-Cuts", TPAMI 2012, https://doi.org/10.1109/TPAMI.2011.231, Section 4.2.
+Diversification by maximal marginal relevance: Carbonell, Goldstein, SIGIR 1998, as Carreira, Sminchisescu, "CPMC:
+Automatic Object Segmentation Using Constrained Parametric Min-Cuts", TPAMI 2012, take it to segments.
 Shapes: S segments, R regions.
 """
 
@@ -51,7 +51,8 @@ def cut_ratio(segments: Segments, regions: Regions, weights: NDArray[np.floating
     apart = segments[:, regions.pairs[:, 0]] != segments[:, regions.pairs[:, 1]]
     length = apart @ regions.borders
     summed = apart @ (regions.borders * weights)
-    return np.where(length > 0, summed / np.maximum(length, 1), weights.max(initial=0.0))
+    ratio: NDArray[np.float64] = np.where(length > 0, summed / np.maximum(length, 1), weights.max(initial=0.0))
+    return ratio
 
 
 def diversified(quality: NDArray[np.floating], iou: NDArray[np.floating], *, relevance: float) -> NDArray[np.int64]:

@@ -1,10 +1,10 @@
 """Selective Search: Uijlings, van de Sande, Gevers, Smeulders, "Selective Search for Object Recognition", IJCV 2013.
 
 https://doi.org/10.1007/s11263-013-0620-5 -- grouping: Section 3.1 (`grouping`); colour spaces and similarities: Section
-3.2 (`colour_spaces`, `regions`); the order of the boxes: Section 3.3; the three settings: Table 5.
+3.2 (`colour_spaces`, `regions`); the order of the boxes: Section 3.3; the three settings: Section 5.1.3.
 Nothing of it is trained.
-Choices that the paper leaves open: the initial segmentation (`felzenszwalb`) is made in the strategy's own colour space,
-with a Gaussian of 0.8 and regions of at least k pixels.
+Choices that the paper leaves open: the initial segmentation (`felzenszwalb`), which is in the strategy's own colour
+space, has a Gaussian of 0.8 and regions of at least k pixels.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ SIZE: Final = Similarity(size=True)
 
 @dataclass(frozen=True, kw_only=True)
 class SelectiveSearchConfig:
-    """A row of Table 5: every colour space with every set of similarities from every threshold k.
+    """One of the settings of Section 5.1.3: every colour space with every set of similarities from every threshold k.
 
     Raises UsageError that names the field when a value is impossible.
     """

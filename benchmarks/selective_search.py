@@ -1,0 +1,115 @@
+"""Selective Search beside OpenCV contrib's, fast and quality: time on a photograph of 500 x 375, and what both find.
+
+Each mode is as its house has it: OpenCV's fast mode has 12 strategies, the paper's and ours 8; the number of boxes
+differs accordingly, so recall and MABO are compared at equal counts of the first boxes, and of all.
+Both rank with random numbers: ours is measured with several seeds, OpenCV's has but one. Both run on one thread.
+"""
+
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+
+from benchmarks.proposals import PictureSet, covered, picture_sets
+from convatlas.errors import MissingExtra
+from convatlas.ops.proposals.selective_search import FAST, QUALITY, SelectiveSearchConfig, selective_search
+from convatlas.types import Boxes, Pixels
+
+MODES = {"fast": FAST, "quality": QUALITY}
+ROUNDS = 5
+SEEDS = 5
+ALL = 1_000_000  # more than there are
+COUNTS = (100, 500, 1000, 2000, ALL)
+
+
+def measure() -> dict[str, Any]:
+    return {mode: {"photograph": _timed(mode, config), **_found(mode, config)} for mode, config in MODES.items()}
+
+
+def lines(measured: dict[str, Any]) -> list[str]:
+    found = []
+    for mode, each in measured.items():
+        ours, theirs = each["photograph"]["seconds"], each["photograph"]["opencv_seconds"]
+        ratios = [one / other for one, other in zip(ours, theirs, strict=True)]
+        found.append(
+            f"Selective Search, {mode}, {each['photograph']['size']}: median {statistics.median(ours):.2f} s, OpenCV "
+            f"{statistics.median(theirs):.2f} s: {statistics.median(ratios):.2f} times as long "
+            f"({min(ratios):.2f} to {max(ratios):.2f})"
+        )
+        for name, both in each["pictures"].items():
+            for count in COUNTS:
+                recall, mabo = (
+                    [both[house][what][str(count)] for house in ("ours", "opencv")] for what in ("recall", "mabo")
+                )
+                words = (
+                    f"the first {count:,}"
+                    if count < ALL
+                    else f"all ({both['ours']['boxes']:.0f}, {both['opencv']['boxes']:.0f})"
+                )
+                found.append(
+                    f"  {name}, {words}: recall {recall[0]:.3f}, OpenCV {recall[1]:.3f}; "
+                    f"MABO {mabo[0]:.3f}, OpenCV {mabo[1]:.3f}"
+                )
+    return found
+
+
+def opencv(picture: Pixels, mode: str) -> Boxes:
+    """OpenCV contrib's boxes, as xyxy, in its order."""
+    try:
+        import cv2
+    except ImportError as error:
+        raise MissingExtra("comparing with OpenCV contrib", "dev") from error
+    cv2.setNumThreads(1)
+    search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
+    search.setBaseImage(np.ascontiguousarray(picture[:, :, ::-1]))
+    if mode == "fast":
+        search.switchToSelectiveSearchFast()
+    else:
+        search.switchToSelectiveSearchQuality()
+    boxes = search.process().astype(np.float32)
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes
+
+
+def _timed(mode: str, config: SelectiveSearchConfig) -> dict[str, Any]:
+    picture = picture_sets()[0].pictures[0]
+    ours, theirs = [], []
+    selective_search(picture, config)
+    for _ in range(ROUNDS):  # in turn, so that a busy moment of the machine meets both alike
+        started = time.perf_counter()
+        selective_search(picture, config)
+        ours.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        opencv(picture, mode)
+        theirs.append(time.perf_counter() - started)
+    height, width = picture.shape[:2]
+    return {
+        "size": f"{width} x {height}",
+        "seconds": [round(each, 3) for each in ours],
+        "opencv_seconds": [round(each, 3) for each in theirs],
+    }
+
+
+def _found(mode: str, config: SelectiveSearchConfig) -> dict[str, Any]:
+    pictures = {}
+    for each in picture_sets():
+        runs = [
+            _cover(each, [selective_search(p, config, seed=seed).boxes for p in each.pictures]) for seed in range(SEEDS)
+        ]
+        pictures[each.name] = {"ours": _mean(runs), "opencv": _cover(each, [opencv(p, mode) for p in each.pictures])}
+    return {"pictures": pictures}
+
+
+def _cover(pictures: PictureSet, boxes: list[Boxes]) -> dict[str, Any]:
+    return covered(pictures, boxes, COUNTS)
+
+
+def _mean(runs: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "boxes": statistics.mean(run["boxes"] for run in runs),
+        **{
+            what: {str(count): statistics.mean(run[what][str(count)] for run in runs) for count in COUNTS}
+            for what in ("recall", "mabo")
+        },
+    }

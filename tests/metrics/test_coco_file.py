@@ -1,0 +1,96 @@
+"""From a file of annotations to COCO's figures: our reader and measure against pycocotools on the same file."""
+
+import contextlib
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from convatlas.data.detection.source import open_objects
+from convatlas.metrics.coco import BOXES, MASKS, evaluate_coco
+from convatlas.types import Rle
+from tests.metrics.coco_cases import found
+
+pytestmark = pytest.mark.row("C-09", "C-10")
+
+HEIGHT, WIDTH = 160, 200
+CATEGORIES = {18: "dog", 3: "car", 7: "train"}  # neither in order nor without gaps
+
+
+def annotations(random, pictures):
+    """Polygons, and crowds as run lengths; boxes in quarters of a pixel, which float32 holds exactly."""
+    made = []
+    for picture in pictures:
+        for _ in range(random.integers(1, 7)):
+            centre, reach = random.uniform(50, 110, 2), random.choice([12, 30, 50])
+            polygon = np.round((centre + random.uniform(-reach, reach, (5, 2))) * 4) / 4
+            low, side = polygon.min(axis=0), np.ptp(polygon, axis=0)
+            outline, crowd = [polygon.ravel().tolist()], bool(random.random() < 0.2)
+            mask = coco_mask.merge(coco_mask.frPyObjects(outline, HEIGHT, WIDTH))
+            if crowd:
+                runs = Rle.from_string(mask["counts"], HEIGHT, WIDTH).counts
+                outline = {"size": [HEIGHT, WIDTH], "counts": runs.tolist()}
+            made.append(
+                {
+                    "id": 5 * len(made) + 1,
+                    "image_id": picture,
+                    "category_id": int(random.choice(list(CATEGORIES))),
+                    "bbox": [*low.tolist(), *side.tolist()],
+                    "segmentation": outline,
+                    "area": float(coco_mask.area(mask)) + 0.5,
+                    "iscrowd": int(crowd),
+                }
+            )
+    return made
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_file_read_by_both(tmp_path, seed):
+    random = np.random.default_rng(seed)
+    images = [
+        {"id": number, "file_name": f"{number:04}.png", "height": HEIGHT, "width": WIDTH} for number in (4, 11, 30, 31)
+    ]
+    for image in images:
+        Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / image["file_name"])
+    truth = {
+        "images": images,
+        "categories": [{"id": number, "name": name} for number, name in CATEGORIES.items()],
+        "annotations": annotations(random, [image["id"] for image in images]),
+    }
+    path = tmp_path / "instances.json"
+    path.write_text(json.dumps(truth), encoding="utf-8")
+    data = open_objects(path)
+    truths = [data.truth(index) for index in range(len(data))]
+
+    detections, results = [], []
+    for each, image in zip(truths, images, strict=True):
+        rows = random.integers(0, len(each), 12)
+        boxes = each.boxes[rows] + random.integers(-3, 4, (12, 4)).astype(np.float32) * [1, 1, 0, 0]
+        boxes[:, :2] = np.minimum(boxes[:, :2], boxes[:, 2:])
+        classes, scores = random.integers(0, 3, 12), random.integers(1, 6, 12) / 8
+        classes[:8] = each.classes[rows[:8]]
+        masks = [each.masks[row] for row in rows]
+        detections.append(found(each.name, boxes, classes, scores, size=(HEIGHT, WIDTH), masks=masks))
+        numbers = {name: number for number, name in CATEGORIES.items()}
+        for box, label, score, mask in zip(boxes.tolist(), classes, scores, masks, strict=True):
+            category = numbers[data.classes[label]]
+            shape = {"size": [HEIGHT, WIDTH], "counts": mask.to_string()}
+            x1, y1, x2, y2 = box
+            result = {"image_id": image["id"], "category_id": category, "score": float(score)}
+            results.append((result | {"bbox": [x1, y1, x2 - x1, y2 - y1]}, result | {"segmentation": shape}))
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        file = COCO(str(path))
+        for settings, kind, form in ((BOXES, "bbox", 0), (MASKS, "segm", 1)):
+            theirs = COCOeval(file, file.loadRes([result[form] for result in results]), kind)
+            theirs.evaluate()
+            theirs.accumulate()
+            theirs.summarize()
+            ours = evaluate_coco(truths, detections, data.classes, settings).summary()
+            np.testing.assert_allclose([-1 if v is None else v for v in ours.values()], theirs.stats, atol=1e-9)
+            assert 0.05 < ours["AP"] < 0.95

@@ -1,0 +1,86 @@
+"""Selective Search as a whole: its settings, the order of its boxes, and what they find."""
+
+import numpy as np
+import pytest
+
+from convatlas.errors import UsageError
+from convatlas.ops.proposals.selective_search import (
+    ALL_FOUR,
+    FAST,
+    QUALITY,
+    SINGLE,
+    SelectiveSearchConfig,
+    groupings,
+    selective_search,
+)
+from tests.ops.proposals.pictures import better_than_random, noise, scenes
+
+pytestmark = pytest.mark.row("C-06")
+
+
+def test_the_settings_have_as_many_strategies_as_the_paper_s():
+    picture = noise(0, 24, 20)
+    for config, count in ((SINGLE, 1), (FAST, 8), (QUALITY, 80)):
+        hierarchies = list(groupings(picture, config))
+        assert len(hierarchies) == count
+        assert all(each.boxes[-1].tolist() == [0, 0, 20, 24] for each in hierarchies)
+
+
+def test_the_order_is_section_3_3():
+    picture = scenes(1)[0].pixels
+    found = selective_search(picture, FAST, seed=5)
+    value_of = {}
+    random = np.random.default_rng(5)
+    drawn = [(each, random.random(len(each.boxes))) for each in groupings(picture, FAST)]
+    for each, values in drawn:
+        for i, (box, value) in enumerate(zip(each.boxes[::-1].tolist(), values[::-1], strict=True), start=1):
+            value_of[tuple(box)] = min(value_of.get(tuple(box), np.inf), i * value)
+    assert {tuple(box) for box in found.boxes.tolist()} == set(value_of)
+    assert len(found) == len(value_of)  # each once
+    np.testing.assert_allclose(-found.scores, sorted(value_of.values()), rtol=1e-6)
+    np.testing.assert_allclose(-found.scores, [value_of[tuple(box)] for box in found.boxes.tolist()], rtol=1e-6)
+
+
+def test_a_seed_orders_the_same_boxes():
+    picture = scenes(1)[0].pixels
+    first, again, other = (selective_search(picture, SINGLE, seed=seed) for seed in (1, 1, 2))
+    assert np.array_equal(first.boxes, again.boxes)
+    assert not np.array_equal(first.boxes, other.boxes)
+    assert sorted(first.boxes.tolist()) == sorted(other.boxes.tolist())
+
+
+def test_finds_objects_better_than_chance_and_more_strategies_find_more():
+    pictures = scenes(12)
+    fast = [selective_search(each.pixels).boxes for each in pictures]
+    found, chance = better_than_random(fast, pictures, 100)
+    assert found > chance + 0.1
+    single = [selective_search(each.pixels, SINGLE).boxes for each in pictures]
+    assert better_than_random(fast, pictures, 10_000)[0] > better_than_random(single, pictures, 10_000)[0]
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (1, 9, 1), (5, 4, 1)])
+def test_small_and_grey_pictures(shape):
+    found = selective_search(noise(0, *shape))
+    assert found.boxes.tolist() == [[0, 0, shape[1], shape[0]]]
+
+
+def test_what_is_no_picture():
+    with pytest.raises((TypeError, ValueError)):
+        selective_search(np.zeros((4, 4, 3)))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"spaces": ()}, "spaces must be one value or more"),
+        ({"spaces": ("hsv", "hsv")}, "each of them once"),
+        ({"spaces": ("hsb",)}, "spaces must be among rgb"),
+        ({"spaces": "hsv"}, "spaces must be one value or more"),
+        ({"similarities": ()}, "similarities must be"),
+        ({"thresholds": (0.5,)}, "thresholds must be at least 1"),
+        ({"thresholds": (float("nan"),)}, "thresholds must be at least 1"),
+    ],
+)
+def test_impossible_settings_name_the_field(changes, message):
+    with pytest.raises(UsageError, match=message):
+        SelectiveSearchConfig(**{"spaces": ("hsv",), "similarities": (ALL_FOUR,), "thresholds": (50,), **changes})
