@@ -16,6 +16,7 @@ from benchmarks import (
     densenet_memory,
     digits,
     families,
+    nms,
     parity,
     photographs,
     proposals,
@@ -24,6 +25,7 @@ from benchmarks import (
     selective_search,
     show,
     transfer,
+    windows,
     zoo,
 )
 from benchmarks.machine import machine
@@ -46,6 +48,8 @@ MEASUREMENTS = {
     "selective_search": selective_search,
     "coco_reading": coco_reading,
     "scenes": scenes,
+    "nms": nms,
+    "windows": windows,
     "show": show,
 }
 

@@ -39,19 +39,18 @@ def lines(measured: dict[str, Any]) -> list[str]:
         )
         for name, both in each["pictures"].items():
             for count in COUNTS:
-                recall, mabo = (
-                    [both[house][what][str(count)] for house in ("ours", "opencv")] for what in ("recall", "mabo")
-                )
-                words = (
-                    f"the first {count:,}"
-                    if count < ALL
-                    else f"all ({both['ours']['boxes']:.0f}, {both['opencv']['boxes']:.0f})"
-                )
+                recall, opencv_recall = (both[house]["recall"][str(count)] for house in ("ours", "opencv"))
+                mabo, opencv_mabo = (both[house]["mabo"][str(count)] for house in ("ours", "opencv"))
+                boxes = f"{both['ours']['boxes']:.0f} and {both['opencv']['boxes']:.0f}"
                 found.append(
-                    f"  {name}, {words}: recall {recall[0]:.3f}, OpenCV {recall[1]:.3f}; "
-                    f"MABO {mabo[0]:.3f}, OpenCV {mabo[1]:.3f}"
+                    f"  {name}, {f'the first {count:,}' if count < ALL else f'all boxes, {boxes}'}: "
+                    f"recall {recall:.3f}, OpenCV {opencv_recall:.3f}; MABO {mabo:.3f}, OpenCV {opencv_mabo:.3f}"
                 )
     return found
+
+
+def search(picture: Pixels, config: SelectiveSearchConfig, seed: int = 0) -> Boxes:
+    return selective_search(picture, config, seed=seed).boxes
 
 
 def opencv(picture: Pixels, mode: str) -> Boxes:
@@ -94,9 +93,7 @@ def _timed(mode: str, config: SelectiveSearchConfig) -> dict[str, Any]:
 def _found(mode: str, config: SelectiveSearchConfig) -> dict[str, Any]:
     pictures = {}
     for each in picture_sets():
-        runs = [
-            _cover(each, [selective_search(p, config, seed=seed).boxes for p in each.pictures]) for seed in range(SEEDS)
-        ]
+        runs = [_cover(each, [search(picture, config, seed) for picture in each.pictures]) for seed in range(SEEDS)]
         pictures[each.name] = {"ours": _mean(runs), "opencv": _cover(each, [opencv(p, mode) for p in each.pictures])}
     return {"pictures": pictures}
 

@@ -48,6 +48,7 @@ def test_arrays_are_read_only(sample: Sample) -> None:
 
 WRONG: dict[str, tuple[Callable[[Sample], dict[str, object]], str]] = {
     "boxes of another type": (lambda s: {"boxes": s.boxes.astype(np.float64)}, "boxes: expected float32 2 x 4"),
+    "a list of boxes": (lambda s: {"boxes": s.boxes.tolist()}, "boxes: expected an array, got list"),
     "boxes of another shape": (lambda s: {"boxes": s.boxes.reshape(-1)}, "boxes: expected float32 8 x 4"),
     "a reversed box": (lambda s: {"boxes": s.boxes[:, [2, 1, 0, 3]].copy()}, r"boxes\[0\]: expected x1 < x2"),
     "a box without area": (lambda s: {"boxes": s.boxes * [1, 1, 1, 0]}, "boxes"),

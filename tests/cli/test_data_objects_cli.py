@@ -148,7 +148,7 @@ def test_view_of_the_voc_sample(voc_sample: Path, tmp_path: Path) -> None:
     assert result.stdout == f"1 of 1 pictures, with 19 objects: {out}\n"
     assert result.stderr.endswith("SegmentationObject: of VOC the boxes are read, not the masks\n")
     with Image.open(out) as sheet:
-        assert sheet.size == (1000 + 20, 1000 + 62 + 20)
+        assert sheet.size == (1000 + 20, 1000 + 30 + 20)
         assert sheet.text["Description"].endswith("19 objects: chair (8), person (7), diningtable (3), bottle (1)")
 
 

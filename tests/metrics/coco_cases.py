@@ -98,7 +98,7 @@ def masks_case(seed, *, pictures=6):
 
 
 def keypoints_case(seed, *, pictures=6, points=17):
-    """Skeletons marked well and badly; of some objects no keypoint is labelled."""
+    """Skeletons marked well and badly; some objects have no labelled keypoint, some no area."""
     random = np.random.default_rng(seed)
     truths, detections = [], []
     for picture in range(pictures):
@@ -115,7 +115,7 @@ def keypoints_case(seed, *, pictures=6, points=17):
                 np.concatenate([corner, corner + side], axis=1),
                 random.integers(0, 2, count),
                 iscrowd=random.random(count) < 0.2,
-                areas=side.prod(axis=1) * 0.6,
+                areas=side.prod(axis=1) * random.choice([0, 0.6, 0.6, 0.6], count),
                 keypoints=np.concatenate([places, visible[:, :, None]], axis=2),
             )
         )

@@ -1,4 +1,4 @@
-"""Anchor grids: torchvision's generator, RetinaNet's and Faster R-CNN's own numbers, hand cases, and wrong arguments."""
+"""Anchor grids: torchvision's generator, RetinaNet's and Faster R-CNN's own numbers, hand cases, wrong arguments."""
 
 import math
 

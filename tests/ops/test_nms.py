@@ -51,12 +51,16 @@ def clustered(count, seed=0, *, objects=12, dtype=np.float32):
     return np.concatenate([middle - half, middle + half], axis=1).astype(dtype), random.random(count).astype(dtype)
 
 
-BOX = st.tuples(*[st.integers(0, 12)] * 2, *[st.integers(0, 6)] * 2).map(lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3]))
+BOX = st.tuples(*[st.integers(0, 12)] * 2, *[st.integers(0, 6)] * 2).map(
+    lambda b: (b[0], b[1], b[0] + b[2], b[1] + b[3])
+)
 ROW = st.tuples(BOX, st.sampled_from([0.1, 0.25, 0.5, 0.9]), st.integers(-1, 2))  # few scores: many are equal
 
 
 @settings(derandomize=True, max_examples=400)
-@given(st.lists(ROW, max_size=40), st.booleans(), st.sampled_from(THRESHOLDS), st.sampled_from([np.float32, np.float64]))
+@given(
+    st.lists(ROW, max_size=40), st.booleans(), st.sampled_from(THRESHOLDS), st.sampled_from([np.float32, np.float64])
+)
 def test_every_route_gives_what_the_definition_gives(rows, grid, threshold, dtype):
     with pytest.MonkeyPatch.context() as patch:
         if grid:
@@ -91,10 +95,15 @@ def test_many_boxes_go_by_position_if_many_are_kept(monkeypatch):
     by_position = []
     route = arrays.nms
     monkeypatch.setattr(arrays, "nms", lambda *given: by_position.append(len(given[0])) or route(*given))
-    for boxes, scores in (scattered(2000), scattered(2001), clustered(2001, objects=3), scattered(9000), clustered(9000)):
-        boxes, scores = torch.from_numpy(boxes), torch.from_numpy(scores)
-        expected = torchvision.ops.nms(boxes, scores, 0.5)
-        assert torch.equal(tensors.nms(boxes, scores, 0.5), expected)
+    for boxes, scores in (
+        scattered(2000),
+        scattered(2001),
+        clustered(2001, objects=3),
+        scattered(9000),
+        clustered(9000),
+    ):
+        tensor = torch.from_numpy(boxes), torch.from_numpy(scores)
+        assert torch.equal(tensors.nms(*tensor, 0.5), torchvision.ops.nms(*tensor, 0.5))
     assert by_position == [2001, 9000]
 
 
@@ -189,7 +198,9 @@ def test_boxes_moved_apart_are_the_same_answer():
     boxes, scores = (torch.from_numpy(each) for each in clustered(500, 7))
     labels = torch.from_numpy(np.random.default_rng(8).integers(0, 80, 500))
     moved = tensors._moved_apart(boxes.double() - 300, labels)
-    assert torch.equal(torchvision.ops.nms(moved, scores.double(), 0.5), tensors.nms_per_class(boxes, scores, labels, 0.5))
+    assert torch.equal(
+        torchvision.ops.nms(moved, scores.double(), 0.5), tensors.nms_per_class(boxes, scores, labels, 0.5)
+    )
     assert tensors._moved_apart(boxes[:0], labels[:0]).shape == (0, 4)
 
 

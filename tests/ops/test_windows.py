@@ -67,20 +67,18 @@ def test_a_pyramid_shrinks_by_the_factor_down_to_the_window():
 
 
 def test_an_object_is_found_at_its_size_and_place():
-    """A white square of 32 x 32: a window of 16 x 16 holds it just at half the size."""
+    """A white square of 32 x 32, sought with one of 8 x 8 in the middle of a window of 16 x 16: at a quarter's size."""
     picture = np.zeros((96, 96, 1), np.uint8)
     picture[40:72, 24:56] = 255
 
-    def contrast(cut):
-        """The mean of the window's inside less that of what is left when its middle goes."""
-        inside = cut[:, 2:14, 2:14].mean(axis=(1, 2, 3))
-        border = (cut.sum(axis=(1, 2, 3)) - cut[:, 2:14, 2:14].sum(axis=(1, 2, 3))) / (256 - 144)
-        return (inside - border)[:, None]
+    sought = np.zeros((16, 16, 1))
+    sought[4:12, 4:12] = 255
 
-    found = slide(picture, contrast, window=(16, 16), stride=(2, 2), factor=2)
-    best = found.boxes[found.scores[:, 0].argmax()]
-    # The window whose margin is black: 4 / 3 as large as the square, or the nearest size and place there is.
-    assert np.abs(best - [24, 40, 56, 72]).max() <= 4
+    def likeness(cut):
+        return -np.abs(cut - sought).sum(axis=(1, 2, 3))[:, None]
+
+    found = slide(picture, likeness, window=(16, 16), stride=(2, 2), factor=2)
+    assert found.boxes[found.scores[:, 0].argmax()].tolist() == [8, 24, 72, 88]
     sizes = {tuple(side) for side in (found.boxes[:, 2:] - found.boxes[:, :2]).tolist()}
     assert sizes == {(16, 16), (32, 32), (64, 64)}
     assert found.boxes.min() >= 0

@@ -241,7 +241,9 @@ def _print_report(report: "DataReport") -> None:
         print_table(["class", *heads], rows, right=heads)
         print_line()
     if report.objects is not None:
-        print_line(f"objects of {report.format} in {report.pictures:,} pictures\n")
+        print_line(
+            f"objects of {report.format} in {report.pictures:,} {'picture' if report.pictures == 1 else 'pictures'}\n"
+        )
     if report.width is not None and report.height is not None:
         print_line(f"width    {_words(report.width)} pixels")
         print_line(f"height   {_words(report.height)} pixels")

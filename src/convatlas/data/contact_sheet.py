@@ -30,7 +30,7 @@ def contact_sheet(
     cells = []
     for index in _draw_evenly(pictures, count, seed):
         try:
-            picture = fitted(pictures.read(index), size)
+            picture = _fitted(pictures.read(index), size)
             cells.append(Cell(picture=picture, caption=", ".join(pictures.labels(index)) or "(none)"))
         except PictureError:
             cells.append(Cell(picture=None, caption=PurePosixPath(pictures.names[index]).name))
@@ -100,7 +100,7 @@ def _draw_evenly(pictures: PictureSet, count: int, seed: int) -> list[int]:
     return [index for _, _, index in sorted(chosen, key=lambda place: (place[1], place[0]))]
 
 
-def fitted(pixels: Pixels, size: int) -> Image.Image:
+def _fitted(pixels: Pixels, size: int) -> Image.Image:
     """The picture as large as fits. Small ones are magnified by a whole number, so that their pixels can be seen."""
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels)).convert("RGB")
     larger = max(image.size)

@@ -90,18 +90,18 @@ def evaluate_voc(
     true = join_truths(truths, len(names))
     found = join_detections(detections, truths, len(names))
     meant, overlap = _meant_objects(found, true)
-    difficult = true.ignored()
+    difficult = np.append(true.ignored(), False)  # the last for a detection that means no object, whose place is -1
     per_class = []
     for k, label in enumerate(names):
         mine = np.flatnonzero(found.classes == k)
-        mine = mine[np.lexsort((found.row[mine], found.picture[mine], -found.scores[mine]))]
+        mine = mine[np.argsort(-found.scores[mine], kind="stable")]
         close = overlap[mine] >= threshold
         target = np.where(close, meant[mine], -1)
         first = np.zeros(len(mine), np.bool_)
         first[np.unique(target, return_index=True)[1]] = True  # the surest that means the object
-        counted = ~(close & difficult[target]) if len(difficult) else np.ones(len(mine), np.bool_)
+        counted = ~difficult[target]
         right = (first & close)[counted]
-        objects = int(((true.classes == k) & ~difficult).sum())
+        objects = int(((true.classes == k) & ~difficult[:-1]).sum())
         per_class.append(_one_class(label, right, objects, found.scores[mine][counted], method))
     defined = [each.average_precision for each in per_class if each.average_precision is not None]
     return VocResult(

@@ -4,8 +4,9 @@ Sermanet et al., "OverFeat", ICLR 2014, https://arxiv.org/abs/1312.6229, Section
 "Multi-Digit Recognition Using a Space Displacement Neural Network", NIPS 1991. A dense layer that sees maps of h x w is
 a convolution of h x w; those after it are convolutions of 1 x 1; a pooling over all of h x w slides too.
 
-The network's own code runs, in a copy that shares its weights; what is exchanged, while it runs, are the functions that
-would make one row of a picture's maps. So it matters not how a network is written: layers or functions, branches or not.
+The network's own code runs, in a copy that shares its weights; what is exchanged, while it runs, are the functions
+that would make one row of a picture's maps. So it matters not how a network is written: in layers or in functions, with
+branches or without.
 
 Each score is what the network gives for the window cut out, exactly if its convolutions and poolings pad nothing. A
 padded one sees zeros around a window cut out, and the picture going on around one that slides.
@@ -63,27 +64,29 @@ def convolutional(network: nn.Module, x: Tensor) -> ConvolutionalWindows:
     """
     if x.dim() != 4 or len(x) != 1:
         raise UsageError(f"x: expected one picture (1, C, h, w), got shape {tuple(x.shape)}")
+    with torch.no_grad():
+        expected = _twin(network)(x)
+        if not isinstance(expected, Tensor) or expected.dim() != 2:
+            raise _cannot(network, "it gives no one row of scores a picture")
+        try:
+            return _turned(network, x, expected)
+        except (RuntimeError, TypeError, ValueError, IndexError) as error:  # of shapes and arguments that do not fit
+            raise _cannot(network, str(error).partition("\n")[0]) from error
+
+
+def _turned(network: nn.Module, x: Tensor, expected: Tensor) -> ConvolutionalWindows:
     turned = _twin(network)
     for module in turned.modules():
         if isinstance(module, nn.BatchNorm1d):
             module.__class__ = nn.BatchNorm2d  # type: ignore[assignment]  # the same sums; BatchNorm1d refuses maps
     learning = _OverPlaces(None)
-    with torch.no_grad():
-        try:
-            expected = _twin(network)(x)
-            with learning:
-                found = turned(x)
-            windows = ConvolutionalWindows(turned, learning.sizes, (x.shape[2], x.shape[3]), (1, 1))
-            windows.stride = _stride(windows, x)
-        except (RuntimeError, TypeError, ValueError, IndexError) as error:
-            raise _cannot(network, str(error).partition("\n")[0]) from error
-    if not isinstance(expected, Tensor) or expected.dim() != 2:
-        raise _cannot(network, "it gives no one row of scores a picture")
-    largest = float(expected.abs().max())
-    if found.shape != (*expected.shape, 1, 1) or not torch.allclose(
-        found[:, :, 0, 0], expected, rtol=1e-3, atol=1e-4 * largest
-    ):
-        raise _cannot(network, "it does with rows of scores what maps do not allow")
+    with learning:
+        found = turned(x)
+    nearest = 1e-4 * float(expected.abs().max())
+    if found.shape != (*expected.shape, 1, 1) or not torch.allclose(found[:, :, 0, 0], expected, 1e-3, nearest):
+        raise ValueError("it does with rows of scores what maps do not allow")
+    windows = ConvolutionalWindows(turned, learning.sizes, (x.shape[2], x.shape[3]), (1, 1)).eval()
+    windows.stride = _stride(windows, x)
     return windows
 
 

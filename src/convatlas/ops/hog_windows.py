@@ -167,7 +167,12 @@ def _rows(picture: Pixels, config: HogConfig) -> NDArray[np.float64]:
 
 
 def _fit(
-    positives: list[NDArray[np.float64]], negatives: list[NDArray[np.float64]], config: HogConfig, *, c: float, seed: int
+    positives: list[NDArray[np.float64]],
+    negatives: list[NDArray[np.float64]],
+    config: HogConfig,
+    *,
+    c: float,
+    seed: int,
 ) -> HogSvm:
     try:
         from sklearn.svm import LinearSVC  # noqa: PLC0415  # only training needs it

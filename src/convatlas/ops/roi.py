@@ -22,7 +22,7 @@ def roi_pool(features: Tensor, boxes: Sequence[Tensor], size: tuple[int, int], *
     Edges are rounded to pixels of the map, and the last pixel counts, as in the authors' code and torchvision: the
     region holds one pixel at least. No gradient to the boxes. size: (h, w).
     """
-    _check(features, boxes, size)
+    _check(features, boxes, size, scale)
     pooled: Tensor = torchvision.ops.roi_pool(features, list(boxes), size, scale)
     return pooled
 
@@ -42,7 +42,7 @@ def roi_align(
     its middle at i + 0.5, as boxes mean it; False leaves the half pixel out, which public weights of older networks
     need. No gradient to the boxes.
     """
-    _check(features, boxes, size)
+    _check(features, boxes, size, scale)
     if samples < 0:
         raise UsageError(f"samples: expected 0 or more, got {samples}")
     # torchvision takes any number below 1 for "as many as there are pixels".
@@ -56,7 +56,7 @@ def roi_warp(features: Tensor, boxes: Sequence[Tensor], size: tuple[int, int], *
     Point (i, j) of the result lies at x1 + j / w of the width and y1 + i / h of the height; beyond the map all is 0. It
     has a gradient to the boxes too, which trains what proposed them. The paper then max-pools the result.
     """
-    _check(features, boxes, size)
+    _check(features, boxes, size, scale)
     height, width = size
     across = torch.arange(width, dtype=features.dtype, device=features.device) / width
     down = torch.arange(height, dtype=features.dtype, device=features.device) / height
@@ -81,7 +81,7 @@ def spatial_pyramid(features: Tensor, boxes: Sequence[Tensor], levels: Sequence[
     the pixels of the map whose places lie strictly between its edges (Appendix A: from floor(scale x1) + 1 to
     ceil(scale x2) - 1, where the map's pixels count from 1), one at least. No gradient to the boxes.
     """
-    _check(features, boxes, (1, 1))
+    _check(features, boxes, (1, 1), scale)
     if not levels or min(levels) < 1:
         raise UsageError(f"levels: expected one whole number above 0 or more, got {tuple(levels)}")
     inside = [_projected(regions, scale, (features.shape[2], features.shape[3])) for regions in boxes]
@@ -123,6 +123,8 @@ def pyramid_align(
     """
     if not features or len(features) != len(scales):
         raise UsageError(f"features, scales: expected one a level, got {len(features)} and {len(scales)}")
+    for maps, scale in zip(features, scales, strict=True):
+        _check(maps, boxes, size, scale)
     counts = [len(regions) for regions in boxes]
     every = torch.cat(list(boxes))
     highest = lowest + len(features) - 1
@@ -144,13 +146,15 @@ def _projected(boxes: Tensor, scale: float, grid: tuple[int, int]) -> Tensor:
     return torch.cat((first, last), dim=1)
 
 
-def _check(features: Tensor, boxes: Sequence[Tensor], size: tuple[int, int]) -> None:
+def _check(features: Tensor, boxes: Sequence[Tensor], size: tuple[int, int], scale: float) -> None:
     if features.dim() != 4:
         raise UsageError(f"features: expected (N, C, H, W), got shape {tuple(features.shape)}")
     if len(boxes) != features.shape[0]:
         raise UsageError(f"boxes: expected one tensor for each of {features.shape[0]} pictures, got {len(boxes)}")
     if min(size) < 1:
         raise UsageError(f"size: expected 1 x 1 or more, got {size}")
+    if not scale > 0:
+        raise UsageError(f"scale: expected a number above 0, got {scale}")
     for picture, regions in enumerate(boxes):
         check_form(regions, f"boxes[{picture}]")
         if regions.dim() != 2 or regions.dtype != features.dtype:

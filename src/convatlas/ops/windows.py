@@ -91,7 +91,7 @@ def slide(
     def cut_out(pixels: Pixels) -> NDArray[np.floating]:
         every = sliding_window_view(pixels, window, axis=(0, 1))[:: stride[0], :: stride[1]]
         rows, columns = every.shape[:2]
-        cut = np.moveaxis(every, 2, 4).reshape(rows * columns, *window, pixels.shape[2])
+        cut = np.array(np.moveaxis(every, 2, 4)).reshape(rows * columns, *window, pixels.shape[2])
         scores = []
         for first in range(0, len(cut), _BATCH):
             batch = cut[first : first + _BATCH]
@@ -140,7 +140,7 @@ def _resized(pixels: Pixels, rows: int, columns: int) -> Pixels:
     if (rows, columns) == pixels.shape[:2]:
         return pixels
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    return np.asarray(image.resize((columns, rows), Image.Resampling.BILINEAR)).reshape(rows, columns, -1)
+    return np.array(image.resize((columns, rows), Image.Resampling.BILINEAR)).reshape(rows, columns, -1)
 
 
 def _check_pair(name: str, pair: Pair) -> None:

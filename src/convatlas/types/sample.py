@@ -44,6 +44,9 @@ class Sample:
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
             raise self._wrong("size", f"expected 1 x 1 pixels or more, got {self.height} x {self.width}")
+        for name in ("boxes", "classes", "keypoints", "iscrowd", "difficult", "areas"):
+            if not isinstance(getattr(self, name), np.ndarray):
+                raise self._wrong(name, f"expected an array, got {type(getattr(self, name)).__name__}")
         count = len(self.boxes)
         self._fill_in(count)
         self._check_array("boxes", np.float32, (count, 4))

@@ -139,8 +139,8 @@ def test_names_can_be_read_on_their_colours() -> None:
 
 
 def test_classes_have_colours_of_their_own() -> None:
-    apart = [np.abs(np.subtract(colour_of(a), colour_of(b))).sum() for a, b in combinations(range(10), 2)]
-    assert min(apart) > 80
+    apart = [np.abs(np.subtract(colour_of(a), colour_of(b))).sum() for a, b in combinations(range(20), 2)]
+    assert min(apart) > 70
     assert len({colour_of(label) for label in range(200)}) == 200
 
 

@@ -177,7 +177,7 @@ def test_a_turned_rectangle_is_an_outline(tmp_path: Path) -> None:
         "s3://bucket/a.png",
         "/data/local-files/?d=photos/a.png",
         "photos%2Fa.png",
-        "file:///home/me/a.png",
+        "file:///mnt/pictures/a.png",
     ],
 )
 def test_addresses_of_pictures(tmp_path: Path, address: str) -> None:

@@ -46,9 +46,7 @@ def test_same_object_by_hand():
 
 def test_seeds_are_of_allowed_size_and_the_best_separated_first():
     regions = regions_of(np.array([[0, 1, 2, 2]]))
-    hierarchy = Hierarchy(
-        labels=regions.labels, merges=np.array([[0, 1], [2, 3]]), boxes=np.zeros((5, 4), np.float32)
-    )
+    hierarchy = Hierarchy(labels=regions.labels, merges=np.array([[0, 1], [2, 3]]), boxes=np.zeros((5, 4), np.float32))
     weights = np.array([0.9, 0.2])  # 0 | 1 is hard to cut, 1 | 2 easy
     config = CategoryIndependentConfig(sizes=(0.3, 0.6))
     left, right = [True, True, False], [False, False, True]

@@ -135,9 +135,7 @@ def test_variety_by_definition(relevance):
     iou = box_iou(boxes, boxes)
     shown, waiting = [], list(range(15))
     while waiting:
-        gains = [
-            relevance * quality[i] - (1 - relevance) * max((iou[i, j] for j in shown), default=0) for i in waiting
-        ]
+        gains = [relevance * quality[i] - (1 - relevance) * max((iou[i, j] for j in shown), default=0) for i in waiting]
         shown.append(waiting.pop(int(np.argmax(gains))))
     assert diversified(quality, iou, relevance=relevance).tolist() == shown
     assert (shown == np.argsort(-quality).tolist()) == (relevance == 1)

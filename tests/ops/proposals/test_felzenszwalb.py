@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from convatlas.errors import UsageError
-from convatlas.ops.proposals.felzenszwalb import segment, segment_planes
+from convatlas.ops.proposals.felzenszwalb import segment, segment_planes, smooth
 
 pytestmark = pytest.mark.row("C-06")
 
@@ -73,6 +73,10 @@ def test_sigma_is_a_gaussian_before_it():
     labels = segment(values, k=50, sigma=1.2, min_size=5)
     assert labels.max() > 1
     assert np.array_equal(labels, segment(smoothed, k=50, sigma=0, min_size=5))
+    assert np.array_equal(labels, segment(smooth(values, 1.2), k=50, sigma=0, min_size=5))
+    white = smooth(np.ones((9, 9, 3), np.float32))
+    assert white.max() == 1
+    assert not segment(white, k=50, sigma=0).any()
 
 
 def test_a_larger_k_makes_larger_regions():

@@ -1,5 +1,6 @@
 """Hierarchical grouping, against Algorithm 1 written out over sets of pixels, and similarities worked out by hand."""
 
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -80,10 +81,9 @@ def algorithm_1(labels, similarity, colours, textures):
     known, merges = {}, []
     while len(pixels) > 1:
         reach = {label: around(region) for label, region in pixels.items()}
-        for one in pixels:
-            for other in pixels:
-                if one < other and (one, other) not in known and reach[one] & pixels[other]:
-                    known[one, other] = alike(pixels[one], pixels[other])
+        for one, other in itertools.combinations(sorted(pixels), 2):
+            if (one, other) not in known and reach[one] & pixels[other]:
+                known[one, other] = alike(pixels[one], pixels[other])
         near = [pair for pair in known if pair[0] in pixels and pair[1] in pixels]
         one, other = min(near, key=lambda pair: (-known[pair], pair))
         new = len(merges) + labels.max() + 1
@@ -116,7 +116,7 @@ def test_equal_to_the_paper(similarity):
 
 
 def test_each_similarity_by_hand():
-    """Four columns of 2, 1, 2 and 3 pixels' width. Of the pairs (0, 1), (1, 2), (2, 3) each similarity likes another."""
+    """Four columns, 2, 1, 2 and 3 pixels wide."""
     labels = np.repeat([[0, 0, 1, 2, 2, 3, 3, 3]], 2, axis=0)
     regions = regions_of(labels)
     colour = np.array([[1, 0, 0], [0.2, 0.8, 0], [0, 0.5, 0.5], [0, 0.1, 0.9]], np.float32)  # 0.2, 0.5, 0.6

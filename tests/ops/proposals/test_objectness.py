@@ -71,8 +71,8 @@ def test_multi_scale_saliency_counts_pixels(evidence, windows):
 def test_colour_contrast_counts_pixels(evidence, windows):
     for (x1, y1, x2, y2), found in zip(windows, cues.colour_contrast(evidence, windows), strict=True):
         half = np.array([x2 - x1, y2 - y1])  # twice the sides about the same centre
-        low = np.clip(np.round([(x1 + x2) / 2, (y1 + y2) / 2] - half), 0, None).astype(int)
-        high = np.round([(x1 + x2) / 2, (y1 + y2) / 2] + half).astype(int)
+        middle = np.array([x1 + x2, y1 + y2]) / 2
+        low, high = np.maximum(np.round(middle - half), 0).astype(int), np.round(middle + half).astype(int)
         ring = np.zeros(evidence.size, bool)
         ring[low[1] : high[1], low[0] : high[0]] = True
         ring[y1:y2, x1:x2] = False

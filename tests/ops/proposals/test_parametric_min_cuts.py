@@ -116,7 +116,8 @@ def test_the_same_every_time_and_small_pictures():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"k": 0.5}, {"grid": 0}, {"biases": (0.5, 0.1)}, {"biases": (0.0, np.inf)}, {"same": 0}, {"relevance": 2}]
+    "changes",
+    [{"k": 0.5}, {"grid": 0}, {"biases": (0.5, 0.1)}, {"biases": (0.0, np.inf)}, {"same": 0}, {"relevance": 2}],
 )
 def test_impossible_settings_name_the_field(changes):
     with pytest.raises(UsageError, match=rf"CutsConfig\.{next(iter(changes))} must be"):

@@ -80,9 +80,7 @@ def test_a_tree_stops_as_often_as_the_paper_says():
     graph = chain([0.3, 0.9], [10, 10, 80])
     share = 1 - np.log(0.2) / np.log(0.001)
     random = np.random.default_rng(0)
-    from_left = [
-        tree for _ in range(9_000) if (tree := draw_tree(graph, random, smallest_object=0.001))[0] == 0
-    ]
+    from_left = [tree for _ in range(9_000) if (tree := draw_tree(graph, random, smallest_object=0.001))[0] == 0]
     assert all(tree[:2] == [0, 1] for tree in from_left)
     stopped = np.mean([len(tree) == 2 for tree in from_left])
     assert stopped == pytest.approx((0.7 + share) / 2, abs=0.03)  # two deviations of 3,000 are 0.02

@@ -10,7 +10,7 @@ from convatlas.data.detection.createml_write import write_createml
 from convatlas.data.detection.export import Export, Progress, plain_stems
 from convatlas.data.detection.object_set import ObjectSet
 from convatlas.data.detection.source import open_objects
-from convatlas.data.detection.voc_write import write_voc
+from convatlas.data.detection.voc_write import holds_masks, write_voc
 from convatlas.data.detection.yolo_write import write_yolo
 from convatlas.errors import UsageError, did_you_mean
 from convatlas.files import new_folder
@@ -22,10 +22,12 @@ WRITERS: Mapping[str, Callable[[Export], None]] = {
     "yolo": write_yolo,
     "createml": write_createml,
 }
+_UNNUMBERED = "masks beside objects without one, or of more than 254 objects or classes"
+_BELOW = "parts of masks below other masks"
 # What a format has no place for, as far as the data have it.
 _LOST: Mapping[str, tuple[str, ...]] = {
     "coco": (),
-    "voc": ("crowd regions", "keypoints", "masks beside objects without one", "parts of masks below other masks"),
+    "voc": ("crowd regions", "keypoints", _UNNUMBERED, _BELOW),
     "yolo": ("crowd regions", "masks", "marks of difficult objects"),
     "createml": ("crowd regions", "masks", "keypoints", "marks of difficult objects", "classes without an object"),
 }
@@ -110,10 +112,14 @@ def _count(objects: ObjectSet, lost: Sequence[str]) -> tuple[int, dict[str, int]
         count += len(sample)
         classes.update(sample.classes.tolist())
         masks = [mask for mask in sample.masks if mask is not None]
+        uncrowded = [
+            mask for mask, crowd in zip(sample.masks, sample.iscrowd, strict=True) if mask is not None and not crowd
+        ]
+        held = holds_masks(sample, len(objects.classes))
         found["crowd regions"] += int(sample.iscrowd.sum())
         found["masks"] += len(masks)
-        found["masks beside objects without one"] += len(masks) if len(masks) < len(sample) else 0
-        found["parts of masks below other masks"] += _overlapping(masks)
+        found[_UNNUMBERED] += 0 if held else len(uncrowded)
+        found[_BELOW] += _overlapping(uncrowded) if held else 0
         found["keypoints"] += int((sample.keypoints[:, :, 2] > 0).any(axis=1).sum())
         found["marks of difficult objects"] += int(sample.difficult.sum())
     found["classes without an object"] = len(objects.classes) - len(classes)

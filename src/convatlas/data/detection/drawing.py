@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from convatlas.data.contact_sheet import fitted
 from convatlas.data.detection.records import KeypointPlan
 from convatlas.errors import PictureError
 from convatlas.types import Pixels, Rle, Sample
@@ -32,10 +31,20 @@ _COLOURS: tuple[Colour, ...] = (
     (150, 70, 230),
     (140, 225, 60),
     (185, 125, 65),
+    (220, 30, 60),
+    (240, 50, 230),
+    (150, 240, 240),
+    (135, 20, 40),
+    (40, 50, 160),
+    (255, 215, 175),
+    (150, 150, 20),
+    (170, 255, 195),
+    (205, 180, 255),
+    (170, 170, 170),
 )
 _DARK: Colour = (20, 20, 20)
 _PALE: Colour = (255, 255, 255)
-_TURN = 0.618034  # of the circle of hues, from one further colour to the next: the golden section
+_TURN = 0.618034  # of the circle of hues, from one colour beyond these to the next: the golden section
 _TINT = 0.35  # how much of its colour a mask lays over the picture
 _MOST_HIDDEN = 0.5  # of a name, by other names: with more it is left out, unless it is the first of its class
 
@@ -53,10 +62,10 @@ def colour_of(label: int) -> Colour:
 def draw_objects(
     pixels: Pixels, sample: Sample, classes: Sequence[str], *, keypoints: KeypointPlan | None = None, size: int = 384
 ) -> Image.Image:
-    """The picture, its longer side `size` pixels or less, with its objects drawn and named.
+    """The picture, its longer side made `size` pixels, with its objects drawn and named.
 
     pixels: (H, W, 1 or 3) uint8. classes: the names that `sample.classes` index. keypoints: which of an object's points
-    are joined. Small pictures are magnified by a whole number. Large objects are drawn first, so that small ones lie
+    are joined. Of a small picture the pixels can be seen. Large objects are drawn first, so that small ones lie
     upon them; crowds and difficult objects say so. Visible keypoints are discs, hidden ones rings.
 
     Raises PictureError that names the picture if it has not the size that the sample states.
@@ -65,7 +74,7 @@ def draw_objects(
     if (height, width) != (sample.height, sample.width):
         stated = f"{sample.width} x {sample.height}"
         raise PictureError(sample.name, f"has {width} x {height} pixels, but its annotations state {stated}")
-    image = fitted(pixels, size)
+    image = _fitted(pixels, size)
     scale = np.array([image.width / width, image.height / height])
     areas = (sample.boxes[:, 2] - sample.boxes[:, 0]) * (sample.boxes[:, 3] - sample.boxes[:, 1])
     rows = np.argsort(-areas, kind="stable").tolist()
@@ -82,6 +91,13 @@ def draw_objects(
         _points(draw, sample.keypoints[row], scale, keypoints or KeypointPlan(), colours[row], thick)
     _names(draw, sample, classes, rows, scale, size)
     return image
+
+
+def _fitted(pixels: Pixels, size: int) -> Image.Image:
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels)).convert("RGB")
+    scale = size / max(image.size)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS)
 
 
 def _with_mask(image: Image.Image, mask: Rle, colour: Colour) -> Image.Image:
@@ -160,7 +176,7 @@ def _names(
     size: int,
 ) -> None:
     """The names of the objects, each by its box where the least of another name is hidden."""
-    font = ImageFont.load_default(max(11, size // 34))
+    font = ImageFont.load_default(max(11, size // 36))
     high = round(font.size * 1.35) if isinstance(font, ImageFont.FreeTypeFont) else 15
     wide, tall = draw.im.size
     placed: list[_Tab] = []

@@ -33,7 +33,7 @@ class Drawn:
 
 
 def draw_some(objects: ObjectSet, *, count: int = 24, size: int = 384, seed: int = 0) -> tuple[Drawn, ...]:
-    """Up to `count` pictures, chosen by `seed`, in the order of the set; each drawn at `size` pixels or less.
+    """Up to `count` pictures, chosen by `seed`, in the order of the set; each with a longer side of `size` pixels.
 
     Raises UsageError for numbers that make no drawing, or when there is no picture.
     """
@@ -53,7 +53,7 @@ def object_sheet(drawn: Sequence[Drawn], *, columns: int = 4, size: int = 384) -
     """
     check_numbers(count=len(drawn), columns=columns, size=size)
     cells = [Cell(picture=each.picture, caption=PurePosixPath(each.name).name) for each in drawn]
-    return sheet_of(cells, columns=columns, size=size, letters=max(11, size // 24))
+    return sheet_of(cells, columns=columns, size=size, letters=min(20, max(11, size // 24)))
 
 
 def told_objects(sample: Sample, classes: Sequence[str]) -> str:

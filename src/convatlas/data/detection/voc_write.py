@@ -29,8 +29,7 @@ def write_voc(export: Export) -> None:
         for index in export.of_part(part):
             stem, sample = export.stems[index], export.sample(index)
             rows = [row for row in range(len(sample)) if not sample.iscrowd[row]]
-            masked = bool(rows) and all(sample.masks[row] is not None for row in rows)
-            masked = masked and len(rows) <= _MOST and len(classes) <= _MOST
+            masked = holds_masks(sample, len(classes))
             file_name = export.put_picture(index, folder / "JPEGImages")
             document = _document(sample, rows, classes, file_name, masked)
             write_text(folder / "Annotations" / f"{stem}.xml", document)
@@ -42,6 +41,12 @@ def write_voc(export: Export) -> None:
         if segmented:
             _write_list(export, "Segmentation", part, segmented)
     write_text(folder / "labels.txt", "".join(f"{name}\n" for name in classes))
+
+
+def holds_masks(sample: Sample, classes: int) -> bool:
+    """Whether VOC's pictures of masks can hold a sample's: all of its objects but crowds have one, and few enough."""
+    masks = [mask for mask, crowd in zip(sample.masks, sample.iscrowd, strict=True) if not crowd]
+    return 0 < len(masks) <= _MOST and classes <= _MOST and all(mask is not None for mask in masks)
 
 
 def _write_list(export: Export, kind: str, part: Split | None, stems: list[str]) -> None:

@@ -109,7 +109,8 @@ def _plain(chance: Chance, height: int, width: int) -> Grey:
 
 def _gradient(chance: Chance, height: int, width: int) -> Grey:
     across, down = chance.whole(-8, 8), chance.whole(-8, 8)
-    slope = across * np.arange(width)[None, :] * height + down * np.arange(height)[:, None] * width
+    columns, rows = np.arange(width, dtype=np.int64), np.arange(height, dtype=np.int64)
+    slope = across * columns[None, :] * height + down * rows[:, None] * width
     low, high = int(slope.min()), int(slope.max())
     return ((slope - low) * 255 // max(1, high - low)).astype(np.uint8)
 

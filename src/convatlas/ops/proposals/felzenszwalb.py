@@ -14,6 +14,7 @@ in the authors' program: components of fewer than `min_size` pixels are united w
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from skimage.measure import label
 from skimage.segmentation import felzenszwalb
 
@@ -32,6 +33,12 @@ def segment(values: NDArray[np.floating], *, k: float, sigma: float = SIGMA, min
     _check(values, k, sigma, min_size)
     labels: NDArray[np.int64] = felzenszwalb(values.astype(np.float64), scale=k, sigma=sigma, min_size=min_size)
     return labels.astype(np.int32)
+
+
+def smooth(values: NDArray[np.floating], sigma: float = SIGMA) -> NDArray[np.float64]:
+    """The Gaussian that `segment` begins with, for those that segment the same (H, W, C) values more than once."""
+    smoothed: NDArray[np.float64] = ndimage.gaussian_filter(values.astype(np.float64), (sigma, sigma, 0))
+    return np.clip(smoothed, 0, 1)  # above 1 by rounding alone
 
 
 def segment_planes(

@@ -45,7 +45,7 @@ class Hierarchy:
 
     @property
     def positions(self) -> NDArray[np.int64]:
-        """Where each region stands from the top: 1 for the whole picture, 2 for the one made before it, and so on: (2R - 1,)."""
+        """Where each region (2R - 1,) stands from the top: 1 for the whole picture, 2 for the one made before it, …"""
         return np.arange(len(self.boxes), 0, -1)
 
 
@@ -59,17 +59,19 @@ def group(
     initial = len(regions)
     total = 2 * initial - 1
     parts = [each for each, used in ((colour, similarity.colour), (texture, similarity.texture)) if used]
-    shapes = _Shapes(regions, similarity, total)
     histogram = np.empty((total, sum(part.shape[1] for part in parts)), dtype=np.float32)
     if parts:
         np.concatenate(parts, axis=1, out=histogram[:initial])
+    shapes = _Shapes(regions, similarity)
+    sizes = shapes.sizes
     neighbours: list[set[int]] = [set() for _ in range(initial)]
     for one, other in regions.pairs.tolist():
         neighbours[one].add(other)
         neighbours[other].add(one)
-    heap = _initial_heap(regions, histogram[:initial], shapes)
+    heap: list[tuple[float, int, int]] = []  # likeness negated, the smaller number, the larger
+    for one in range(initial):
+        _push(heap, one, sorted(other for other in neighbours[one] if other < one), histogram, shapes)
     gone = bytearray(total)
-    sizes = shapes.sizes
     merges: list[tuple[int, int]] = []
     for new in range(initial, total):
         _, one, other = heapq.heappop(heap)
@@ -78,6 +80,9 @@ def group(
         gone[one] = gone[other] = True
         merges.append((one, other))
         shapes.unite(one, other)
+        share = sizes[one] / sizes[new]  # Equation 2: a mean weighted by size
+        np.multiply(histogram[one], share, out=histogram[new])
+        histogram[new] += histogram[other] * (1 - share)
         around = (neighbours[one] | neighbours[other]) - {one, other}
         neighbours.append(around)
         for each in around:
@@ -85,18 +90,7 @@ def group(
             beside.discard(one)
             beside.discard(other)
             beside.add(new)
-        near = sorted(around)
-        if parts:  # Equation 2: a mean weighted by size
-            share = sizes[one] / sizes[new]
-            row = histogram[new]
-            np.multiply(histogram[one], share, out=row)
-            row += histogram[other] * (1 - share)
-            shared = np.minimum(histogram[near], row).sum(axis=1).tolist()
-            for each, likeness in zip(near, shared, strict=True):
-                heapq.heappush(heap, (-likeness - shapes.of(each, new), each, new))
-        else:
-            for each in near:
-                heapq.heappush(heap, (-shapes.of(each, new), each, new))
+        _push(heap, new, sorted(around), histogram, shapes)
     return Hierarchy(
         labels=regions.labels,
         merges=np.array(merges, dtype=np.int64).reshape(-1, 2),
@@ -104,20 +98,22 @@ def group(
     )
 
 
-def _initial_heap(regions: Regions, histogram: NDArray[np.float32], shapes: "_Shapes") -> list[tuple[float, int, int]]:
-    one, other = regions.pairs[:, 0], regions.pairs[:, 1]
-    shared = np.minimum(histogram[one], histogram[other]).sum(axis=1).tolist()
-    heap = [
-        (-likeness - shapes.of(a, b), a, b) for likeness, (a, b) in zip(shared, regions.pairs.tolist(), strict=True)
-    ]
-    heapq.heapify(heap)
-    return heap
+def _push(
+    heap: list[tuple[float, int, int]], new: int, near: list[int], histogram: NDArray[np.float32], shapes: "_Shapes"
+) -> None:
+    """Add the similarities of a region and its neighbours of smaller numbers."""
+    likeness = shapes.likeness(new, near)
+    if histogram.shape[1] and near:  # Equations 1 and 3
+        shared = np.minimum(histogram[near], histogram[new]).sum(axis=1).tolist()
+        likeness = [one + other for one, other in zip(likeness, shared, strict=True)]
+    for each, alike in zip(near, likeness, strict=True):
+        heapq.heappush(heap, (-alike, each, new))
 
 
 class _Shapes:
     """Sizes and boxes of the regions so far, as plain numbers: there are some six neighbours to compare at a time."""
 
-    def __init__(self, regions: Regions, similarity: Similarity, total: int) -> None:
+    def __init__(self, regions: Regions, similarity: Similarity) -> None:
         self.sizes: list[int] = regions.sizes.tolist()
         self.boxes: list[list[int]] = regions.boxes.tolist()
         self.by_size, self.by_fill = similarity.size, similarity.fill
@@ -129,15 +125,16 @@ class _Shapes:
         a, b = self.boxes[one], self.boxes[other]
         self.boxes.append([min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])])
 
-    def of(self, one: int, other: int) -> float:
-        """Equations 4 and 5, as far as they are asked for: the similarities of size and of fill, added."""
-        likeness = 0.0
-        both = self.sizes[one] + self.sizes[other]
-        if self.by_size:
-            likeness += 1 - both / self.area
+    def likeness(self, new: int, near: list[int]) -> list[float]:
+        """Equations 4 and 5, as far as they are asked for, added: the similarity of size and that of fill."""
+        sizes, boxes, area = self.sizes, self.boxes, self.area
+        size = sizes[new]
+        likeness = [1 - (size + sizes[each]) / area if self.by_size else 0.0 for each in near]
         if self.by_fill:
-            a, b = self.boxes[one], self.boxes[other]
-            wide = max(a[2], b[2]) - min(a[0], b[0])
-            high = max(a[3], b[3]) - min(a[1], b[1])
-            likeness += 1 - (wide * high - both) / self.area
+            x1, y1, x2, y2 = boxes[new]
+            for place, each in enumerate(near):
+                left, top, right, bottom = boxes[each]
+                wide = (x2 if x2 > right else right) - (x1 if x1 < left else left)  # max and min would be calls
+                high = (y2 if y2 > bottom else bottom) - (y1 if y1 < top else top)
+                likeness[place] += 1 - (wide * high - size - sizes[each]) / area
         return likeness

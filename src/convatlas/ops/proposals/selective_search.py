@@ -16,7 +16,7 @@ import numpy as np
 from convatlas.errors import UsageError
 from convatlas.ops.proposals.candidates import Proposals, ranked
 from convatlas.ops.proposals.colour_spaces import COLOUR_SPACES, ColourSpace, to_colour_space
-from convatlas.ops.proposals.felzenszwalb import SIGMA, segment
+from convatlas.ops.proposals.felzenszwalb import segment, smooth
 from convatlas.ops.proposals.grouping import Hierarchy, Similarity, group
 from convatlas.ops.proposals.regions import COLOUR_BINS, TEXTURE_BINS, colour_bins, histograms, regions_of, texture_bins
 from convatlas.types import Pixels
@@ -80,9 +80,9 @@ def groupings(picture: Pixels, config: SelectiveSearchConfig = FAST) -> Iterator
     """One hierarchy for each colour space, threshold and set of similarities, in this order."""
     for space in config.spaces:
         values = to_colour_space(picture, space)
-        colours, textures = colour_bins(values), texture_bins(values)
+        smoothed, colours, textures = smooth(values), colour_bins(values), texture_bins(values)
         for k in config.thresholds:
-            regions = regions_of(segment(values, k=k, sigma=SIGMA, min_size=round(k)))
+            regions = regions_of(segment(smoothed, k=k, sigma=0, min_size=round(k)))
             colour = histograms(regions, colours, COLOUR_BINS)
             texture = histograms(regions, textures, TEXTURE_BINS)
             for similarity in config.similarities:
