@@ -84,8 +84,9 @@ def _in_turn(routes: dict[str, Callable[[], Any]], rounds: int, *, equal: bool =
     routes["torchvision"]()
     times = max(1, int(SECONDS / (time.perf_counter() - started)))
     seconds: dict[str, list[float]] = {name: [] for name in routes}
-    for _ in range(rounds):
-        for name, route in routes.items():
+    for number in range(rounds):
+        order = list(routes.items())
+        for name, route in order if number % 2 else reversed(order):
             started = time.perf_counter()
             for _ in range(times):
                 route()

@@ -162,16 +162,16 @@ def test_of_two_that_mean_one_object_only_the_surest_is_mended():
     truths = [sample("a", [[0, 0, 10, 10], [50, 0, 60, 10]], [0, 0])]
 
     def detected(*scores):
-        boxes = [[0, 0, 10, 10], [0, 0, 10, 4], [0, 0, 10, 3]]
-        return [found("a", boxes, [0, 0, 0], scores)]
+        boxes = [[0, 0, 10, 10], [0, 0, 10, 4], [0, 0, 10, 3], [80, 0, 90, 10]]  # right, two badly placed, nothing
+        return [found("a", boxes, [0, 0, 0, 0], scores)]
 
     # The right one is the surest: both others are suppressed, nothing is gained.
-    result = error_kinds(truths, detected(0.9, 0.8, 0.7), ["cat"])
+    result = error_kinds(truths, detected(0.9, 0.8, 0.7, 0.85), ["cat"])
     assert result.counts["place"] == 2
     assert result.gains["place"] == pytest.approx(0)
     # A badly placed one is surer than the right one: mended, it takes its object, and the right one is suppressed.
-    result = error_kinds(truths, detected(0.7, 0.9, 0.8), ["cat"])
-    assert result.average_precision == pytest.approx(51 / 3 / 101)
+    result = error_kinds(truths, detected(0.7, 0.9, 0.8, 0.75), ["cat"])
+    assert result.average_precision == pytest.approx(51 / 4 / 101)
     assert result.average_precision + result.gains["place"] == pytest.approx(51 / 101)
 
 

@@ -114,3 +114,13 @@ def test_wrong_parameters_are_named():
         soft_nms_gaussian(boxes, scores, sigma=0)
     with pytest.raises(UsageError, match="threshold"):
         soft_nms_linear(boxes, scores, threshold=2)
+    for smallest in (-0.1, math.nan):
+        with pytest.raises(UsageError, match="smallest_score"):
+            soft_nms_linear(boxes, scores, smallest_score=smallest)
+
+
+def test_a_box_whose_area_overflows_is_kept_as_it_is():
+    boxes = np.array([[0, 0, 1e200, 1e200], [0, 0, 1e200, 9e199], [0, 0, 2, 2], [0, 0, 2, 1]])
+    taken, lowered = soft_nms_linear(boxes, np.array([0.9, 0.8, 0.7, 0.6]))
+    assert taken.tolist() == [0, 1, 2, 3]
+    assert lowered == pytest.approx([0.9, 0.8, 0.7, 0.3])

@@ -18,6 +18,9 @@ from convatlas.ops import nms_numpy, soft_nms_numpy
 from convatlas.ops.box_checks import check_box_array, check_fraction, check_label_array, check_score_array
 from convatlas.ops.boxes import FLOATS, check_form
 
+# torchvision.ops.nms ends here too, after a microsecond or two in which forms can be checked.
+_KERNEL = torch.ops.torchvision.nms.default
+
 MANY = 2000  # more boxes than this may go by position
 SAMPLE = 500  # of so many, evenly drawn from them,
 FEW_KEPT = 100  # no more than these are kept when the kernel is to be the quicker one
@@ -37,7 +40,7 @@ def nms(boxes: Tensor, scores: Tensor, threshold: float, *, check: bool = True) 
     _check_forms(boxes, scores, threshold)
     if check:
         _check_values(boxes, scores)
-    if boxes.device.type == "cpu" and len(boxes) > MANY:
+    if len(boxes) > MANY and boxes.device.type == "cpu":
         step = -(-len(boxes) // SAMPLE)
         if len(_kernel(boxes[::step], scores[::step], threshold)) > FEW_KEPT:
             return torch.from_numpy(nms_numpy.nms(_array(boxes), _array(scores), threshold))
@@ -120,8 +123,7 @@ def _soft(
 
 
 def _kernel(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
-    # torchvision.ops.nms ends here too, after some microseconds in which the boxes can be checked.
-    kept: Tensor = torch.ops.torchvision.nms.default(boxes, scores, threshold)
+    kept: Tensor = _KERNEL(boxes, scores, threshold)
     return kept
 
 

@@ -9,7 +9,7 @@ sides w <= v overlap by at most (w + v) / 2 - d at distance d of their centres, 
 so d < v ((1 + w / v) / 2 - t), which is at most w (1 - t), or w (1 / t - 1) / 2 where that is more. The boxes lie in
 the cells of a grid, sorted by cell, and a box looks into the cells within that reach.
 Boxes are taken in the order of their scores, some hundreds at a time, and what they suppress is gone before the next
-are taken: of many boxes on one object few ever look for neighbours. A few boxes need no grid: each is compared with each.
+are taken: of many boxes on one object few ever look for neighbours. A few boxes need no grid.
 
 IoU has torchvision's order of operations and the dtype of the boxes, so that both agree on the threshold itself.
 """
