@@ -165,6 +165,9 @@ def _ellipse(box: NDArray[np.float64]) -> Rle:
     top = np.clip(np.round((y1 + y2) / 2 - half), 0, HEIGHT).astype(np.int64) + x * HEIGHT
     bottom = np.clip(np.round((y1 + y2) / 2 + half), 0, HEIGHT).astype(np.int64) + x * HEIGHT
     edges = np.stack([top, bottom], axis=1)[bottom > top].ravel()
+    # A column that is full goes on in the next one. Split there, with an empty run between, pycocotools stops early
+    # and gives too small an intersection.
+    edges = edges[(np.diff(edges, prepend=-1) > 0) & (np.diff(edges, append=HEIGHT * WIDTH + 1) > 0)]
     counts = np.diff(np.concatenate([[0], edges, [HEIGHT * WIDTH]]))
     return Rle(height=HEIGHT, width=WIDTH, counts=counts)
 

@@ -22,13 +22,13 @@ HEIGHT, WIDTH = 160, 200
 CATEGORIES = {18: "dog", 3: "car", 7: "train"}  # neither in order nor without gaps
 
 
-def annotations(random, pictures):
-    """Polygons, and crowds as run lengths; boxes in quarters of a pixel, which float32 holds exactly."""
+def annotations(random, pictures, steps):
+    """Polygons, and crowds as run lengths; corners at whole numbers of steps, so many a pixel."""
     made = []
     for picture in pictures:
         for _ in range(random.integers(1, 7)):
             centre, reach = random.uniform(50, 110, 2), random.choice([12, 30, 50])
-            polygon = np.round((centre + random.uniform(-reach, reach, (5, 2))) * 4) / 4
+            polygon = np.round((centre + random.uniform(-reach, reach, (5, 2))) * steps) / steps
             low, side = polygon.min(axis=0), np.ptp(polygon, axis=0)
             outline, crowd = [polygon.ravel().tolist()], bool(random.random() < 0.2)
             mask = coco_mask.merge(coco_mask.frPyObjects(outline, HEIGHT, WIDTH))
@@ -49,8 +49,9 @@ def annotations(random, pictures):
     return made
 
 
+@pytest.mark.parametrize("steps", [4, 100], ids=["quarters, which float32 holds", "hundredths, as in COCO's files"])
 @pytest.mark.parametrize("seed", range(3))
-def test_one_file_read_by_both(tmp_path, seed):
+def test_one_file_read_by_both(tmp_path, seed, steps):
     random = np.random.default_rng(seed)
     images = [
         {"id": number, "file_name": f"{number:04}.png", "height": HEIGHT, "width": WIDTH} for number in (4, 11, 30, 31)
@@ -60,7 +61,7 @@ def test_one_file_read_by_both(tmp_path, seed):
     truth = {
         "images": images,
         "categories": [{"id": number, "name": name} for number, name in CATEGORIES.items()],
-        "annotations": annotations(random, [image["id"] for image in images]),
+        "annotations": annotations(random, [image["id"] for image in images], steps),
     }
     path = tmp_path / "instances.json"
     path.write_text(json.dumps(truth), encoding="utf-8")

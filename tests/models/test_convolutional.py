@@ -83,7 +83,8 @@ def made(name):
 
 
 def some_pictures(window, more, count=1, channels=2):
-    return torch.randn(count, channels, window[0] + more[0], window[1] + more[1])
+    random = torch.Generator().manual_seed(1)
+    return torch.randn(count, channels, window[0] + more[0], window[1] + more[1], generator=random)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -133,7 +134,7 @@ def test_networks_whose_papers_slide_give_their_own_maps(name):
     network = create_model(name, num_classes=6, **small).eval()
     side = {"vgg11": 224, "overfeat_fast": 231}[name]
     windows = convolutional(network, torch.zeros(1, 3, side, side))
-    picture = torch.randn(1, 3, side + 32, side + 64)
+    picture = some_pictures((side, side), (32, 64), channels=3)
     if name == "vgg11":
         expected = network.score_map(picture)
     else:
@@ -155,12 +156,13 @@ def test_networks_whose_papers_slide_give_their_own_maps(name):
 )  # fmt: skip
 @torch.no_grad()
 def test_other_networks_of_the_atlas_slide(name, channels, side, stride):
+    torch.manual_seed(0)
     network = create_model(name).eval()
-    x = torch.randn(1, channels, side, side)
+    x = some_pictures((side, side), (0, 0), channels=channels)
     windows = convolutional(network, x)
     assert windows.stride == (stride, stride)
     torch.testing.assert_close(windows(x)[:, :, 0, 0], network(x), rtol=1e-3, atol=1e-4)
-    wide = windows(torch.randn(1, channels, side, side + 2 * stride))
+    wide = windows(some_pictures((side, side), (0, 2 * stride), channels=channels))
     assert wide.shape[3] >= 2
 
 
@@ -223,7 +225,66 @@ def test_a_network_that_cannot_slide_says_why(way, said):
     with pytest.raises(
         UsageError, match=f"^Wrong cannot slide as convolutions: .*{said}.* Cut the windows out instead"
     ):
-        convolutional(Wrong(way), torch.randn(1, 2, 8, 8))
+        convolutional(Wrong(way), torch.zeros(1, 2, 8, 8))
+
+
+class Normalised(nn.Sequential):
+    def __init__(self, norm):
+        super().__init__(nn.Conv2d(2, 4, 3), norm, nn.ReLU(), nn.Flatten(), nn.Linear(4 * 6 * 6, 5))
+
+
+def attended(network, x):
+    maps = network.conv(x)
+    weights = maps.flatten(2).softmax(dim=2).reshape(maps.shape)
+    return network.fc((maps * weights).flatten(1))
+
+
+@pytest.mark.parametrize(
+    ("network", "named"),
+    [
+        (Normalised(nn.GroupNorm(2, 4)), "group_norm"),
+        (Normalised(nn.InstanceNorm2d(4)), "instance_norm"),
+        (Normalised(nn.BatchNorm2d(4, track_running_stats=False)), "batch_norm"),
+        (Wrong(lambda n, x: n.fc(F.layer_norm(n.conv(x), n.conv(x).shape[1:]).flatten(1))), "layer_norm"),
+        (Wrong(lambda n, x: n.fc((n.conv(x) / n.conv(x).amax((2, 3), keepdim=True)).flatten(1))), "amax"),
+        (Wrong(lambda n, x: n.fc((n.conv(x) - n.conv(x).mean()).flatten(1))), "mean"),
+        (Wrong(lambda n, x: n.fc((n.conv(x) / torch.std(n.conv(x), dim=(2, 3), keepdim=True)).flatten(1))), "std"),
+        (Wrong(lambda n, x: n.fc((n.conv(x) - n.conv(x).max(2, keepdim=True)[0]).flatten(1))), "max"),
+        (Wrong(lambda n, x: n.fc(n.conv(x).softmax(dim=3).flatten(1))), "softmax"),
+        (Wrong(attended), "flatten"),
+    ],
+)
+def test_what_weighs_by_the_whole_picture_is_refused(network, named):
+    """Its shapes fit, and in a larger picture each score would be another than that of the window cut out."""
+    with pytest.raises(UsageError, match=f"{named} looks at all of a picture's maps at once"):
+        convolutional(network.eval(), torch.zeros(1, 2, 8, 8))
+
+
+def test_normalisation_by_what_was_learnt_slides():
+    network = Normalised(nn.InstanceNorm2d(4, track_running_stats=True)).eval()
+    windows = convolutional(network, torch.zeros(1, 2, 8, 8))
+    picture = some_pictures((8, 8), (0, 3))
+    torch.testing.assert_close(windows(picture)[:, :, 0, 3], network(picture[:, :, :, 3:]))
+
+
+def test_a_black_picture_hides_no_difference():
+    """Without a bias everything is 0 in it, whatever the layers do."""
+    network = Wrong(lambda n, x: n.fc(n.conv(x).flatten(1)).cumsum(-1))
+    network.conv.bias = network.fc.bias = None
+    with pytest.raises(UsageError, match="it does with rows of scores what maps do not allow"):
+        convolutional(network, torch.zeros(1, 2, 8, 8))
+
+
+def test_a_network_that_does_not_take_the_picture_says_so():
+    with pytest.raises(UsageError, match=r"x: AllFunctions does not take pictures of shape \(1, 3, 20, 20\): "):
+        convolutional(made("functions"), torch.zeros(1, 3, 20, 20))
+
+
+def test_a_network_that_cannot_be_copied_says_so():
+    network = made("functions")
+    network.kept = network.fc1.weight * 2  # a tensor with a gradient, which no copy is made of
+    with pytest.raises(UsageError, match="AllFunctions cannot slide as convolutions: it cannot be copied: "):
+        convolutional(network, torch.zeros(1, 2, 20, 20))
 
 
 @pytest.mark.parametrize(
@@ -242,9 +303,9 @@ def test_networks_of_the_atlas_that_cannot(name, side, said):
 
 def test_wrong_pictures_are_named():
     network = made("functions")
-    for shape in ((2, 2, 20, 20), (2, 20, 20)):
-        with pytest.raises(UsageError, match=r"x: expected one picture \(1, C, h, w\)"):
-            convolutional(network, torch.zeros(shape))
+    for wrong in (torch.zeros(2, 2, 20, 20), torch.zeros(2, 20, 20), torch.zeros(1, 2, 20, 20, dtype=torch.uint8)):
+        with pytest.raises(UsageError, match=r"x: expected one picture \(1, C, h, w\) of floats"):
+            convolutional(network, wrong)
     windows = convolutional(network, torch.zeros(1, 2, 20, 20))
     for shape in ((1, 2, 20, 19), (2, 20, 20)):
         with pytest.raises(UsageError, match=r"at least the window \(20, 20\)"):

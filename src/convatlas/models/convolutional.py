@@ -29,6 +29,8 @@ Pair = tuple[int, int]  # along rows, along columns
 _FLATTEN = (torch.flatten, Tensor.flatten)
 _RESHAPE = (torch.reshape, Tensor.reshape, Tensor.view)
 _FAR = 40_320  # pixels, 2^7 * 3^2 * 5 * 7: a multiple of the strides of networks
+_LONG = 256  # maps of so far a picture are longer than this, at strides below 150; no kernel is
+_UNFIT = (RuntimeError, TypeError, ValueError, IndexError)  # what layers raise of shapes and arguments that do not fit
 
 
 class ConvolutionalWindows(nn.Module):
@@ -58,20 +60,31 @@ def convolutional(network: nn.Module, x: Tensor) -> ConvolutionalWindows:
 
     The weights are the network's own, so that either learns with the other; after one is moved to another device it
     must be turned anew. It is in evaluation mode, whatever the network's: dropout is gone.
-    Raises UsageError when the network gives something else, takes pictures of one size alone, weighs by means over the
-    whole picture (squeeze-and-excitation), or does with rows of scores what maps do not allow. LeNet-5 checks the size
-    of its pictures: `nn.Sequential(*network.children())` does not.
+    Of x only the shape, dtype and device matter: both forms must give one row for a random picture like it.
+    Raises UsageError when the network takes no such picture, gives something else, takes pictures of one size alone,
+    weighs by the whole picture (squeeze-and-excitation, group and instance normalisation, attention), or does with rows
+    of scores what maps do not allow. LeNet-5 checks the size of its pictures: `nn.Sequential(*network.children())` does
+    not.
     """
-    if x.dim() != 4 or len(x) != 1:
-        raise UsageError(f"x: expected one picture (1, C, h, w), got shape {tuple(x.shape)}")
+    if x.dim() != 4 or len(x) != 1 or not x.is_floating_point():
+        raise UsageError(f"x: expected one picture (1, C, h, w) of floats, got {x.dtype} of shape {tuple(x.shape)}")
+    picture = torch.rand(x.shape, generator=torch.Generator().manual_seed(0)).to(x)
     with torch.no_grad():
-        expected = _twin(network)(x)
+        try:
+            twin = _twin(network)
+        except _UNFIT as error:
+            raise _cannot(network, f"it cannot be copied: {_first_line(error)}") from error
+        try:
+            expected = twin(picture)
+        except _UNFIT as error:
+            name, shape = type(network).__name__, tuple(x.shape)
+            raise UsageError(f"x: {name} does not take pictures of shape {shape}: {_first_line(error)}") from error
         if not isinstance(expected, Tensor) or expected.dim() != 2:
             raise _cannot(network, "it gives no one row of scores a picture")
         try:
-            return _turned(network, x, expected)
-        except (RuntimeError, TypeError, ValueError, IndexError) as error:  # of shapes and arguments that do not fit
-            raise _cannot(network, str(error).partition("\n")[0]) from error
+            return _turned(network, picture, expected)
+        except _UNFIT as error:
+            raise _cannot(network, _first_line(error)) from error
 
 
 def _turned(network: nn.Module, x: Tensor, expected: Tensor) -> ConvolutionalWindows:
@@ -130,6 +143,67 @@ class _OverPlaces(TorchFunctionMode):
         return self.sizes[-1]
 
 
+class _Local(TorchFunctionMode):
+    """While it is entered, a function of maps that are long along an axis is refused if it looks at all of that axis.
+
+    Where a network means one window, it would mean the whole picture: the scores would be wrong, and of a right shape.
+    """
+
+    def __init__(self, axis: int) -> None:
+        super().__init__()
+        self._axis = axis
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """What torch calls in place of each of its functions."""
+        named = kwargs or {}
+        result = func(*args, **named)
+        maps = args[0] if args else named.get("input")
+        if isinstance(maps, Tensor) and maps.dim() == 4 and maps.shape[self._axis] > _LONG:
+            others = args[1:]
+            if (
+                _normalises(func, others, named)
+                or _soft_over(func, maps, others, named)
+                or self._is_gone(maps, result)
+            ):
+                raise ValueError(f"{getattr(func, '__name__', func)} looks at all of a picture's maps at once")
+        return result
+
+    def _is_gone(self, maps: Tensor, result: object) -> bool:
+        """Whether nothing of the axis is left, as after a sum, or it is one with another."""
+        first = result[0] if isinstance(result, tuple) and result else result
+        if not isinstance(first, Tensor) or maps.shape[self._axis] in first.shape:
+            return False
+        return first.dim() < 4 or first.shape[self._axis] == 1
+
+
+# The argument, the fifth after the maps, that asks a normalisation to take mean and variance from all places.
+_FROM_MAPS: dict[Callable[..., Any], tuple[str, bool]] = {
+    F.batch_norm: ("training", False),
+    F.instance_norm: ("use_input_stats", True),
+}
+_SOFT = (F.softmax, torch.softmax, Tensor.softmax, F.log_softmax, torch.log_softmax, Tensor.log_softmax)
+
+
+def _normalises(func: Callable[..., Any], others: Sequence[Any], named: dict[str, Any]) -> bool:
+    if func in _FROM_MAPS:
+        name, usual = _FROM_MAPS[func]
+        return bool(others[4] if len(others) > 4 else named.get(name, usual))
+    if func is F.layer_norm:
+        return len(named.get("normalized_shape", others[0] if others else ())) > 1  # one axis: of the channels
+    return func is F.group_norm
+
+
+def _soft_over(func: Callable[..., Any], maps: Tensor, others: Sequence[Any], named: dict[str, Any]) -> bool:
+    axis = named.get("dim", others[0] if others else None)
+    return func in _SOFT and isinstance(axis, int) and maps.shape[axis] > _LONG
+
+
 def _flattens(start_dim: int = 0, end_dim: int = -1) -> bool:
     return start_dim == 1 and end_dim in (-1, 3)
 
@@ -181,13 +255,18 @@ def _stride(windows: ConvolutionalWindows, x: Tensor) -> Pair:
         shape[axis] += _FAR
         picture = torch.empty(shape, dtype=x.dtype, device="meta")
         try:
-            more = functional_call(windows, state, (picture,)).shape[axis] - 1
+            with _Local(axis):
+                more = functional_call(windows, state, (picture,)).shape[axis] - 1
         except RuntimeError as error:  # of shapes that do not fit
             raise ValueError("a layer of it looks at the whole picture at once") from error
         if more < 1 or _FAR % more:
             raise ValueError("a larger picture has no more places than one window, or not evenly more")
         steps.append(_FAR // more)
     return steps[0], steps[1]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _cannot(network: nn.Module, why: str) -> UsageError:

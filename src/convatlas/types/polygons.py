@@ -19,14 +19,18 @@ Polygon = NDArray[np.float64]  # (P, 2), x and y in pixels from the picture's to
 
 _STEPS = 5  # a pixel
 _MIDDLE = 2  # the step of a pixel at which its middle is reached
+_LONGEST = 10_000_000  # steps of an outline: two million pixels; walking them takes about a gigabyte
 
 
 def check_polygon(numbers: object, name: str = "polygon") -> Polygon:
     """A flat list x1, y1, x2, y2, … of three corners or more, as (P, 2) float64; else UsageError that says why not."""
-    array = np.asarray(numbers) if isinstance(numbers, Sequence | np.ndarray) and len(numbers) else np.zeros(0)
-    if array.dtype.kind not in "iuf":
+    try:
+        array = np.asarray(numbers) if isinstance(numbers, Sequence | np.ndarray) and len(numbers) else np.zeros(0)
+    except ValueError:  # lists among the numbers
+        raise UsageError(f"{name}: expected numbers only") from None
+    if array.dtype.kind not in "iuf" or array.ndim != 1:
         raise UsageError(f"{name}: expected numbers only")
-    flat = array.astype(np.float64).ravel()
+    flat = array.astype(np.float64)
     if flat.size < 6 or flat.size % 2:
         raise UsageError(f"{name}: expected x, y of three corners or more (6, 8, … numbers), got {flat.size}")
     if not np.isfinite(flat).all():
@@ -46,8 +50,15 @@ def rle_of_polygons(polygons: Sequence[Polygon], height: int, width: int) -> Rle
 
 
 def check_reach(polygon: Polygon, height: int, width: int) -> None:
-    """Raise UsageError for a corner that lies farther outside of the picture than the picture is large."""
+    """Raise UsageError for a corner that lies farther outside of the picture than the picture is large.
+
+    Also for an outline that is too long for any drawing: to fill one takes memory in proportion.
+    """
     farthest = max(float(polygon.max()), -float(polygon.min()))
+    if 2 * farthest * _STEPS * len(polygon) > _LONGEST:  # rarely; the length itself takes longer to tell
+        edges = np.abs(np.roll(polygon, -1, axis=0) - polygon)
+        if float(edges.max(axis=1).sum()) * _STEPS > _LONGEST:
+            raise UsageError(f"polygon: its outline is longer than {_LONGEST // _STEPS:,} pixels")
     if farthest <= 2 * min(width, height) + _STEPS:  # nearly always, and quickly told
         return
     if (np.abs(polygon).max(axis=0) > (2 * width + _STEPS, 2 * height + _STEPS)).any():

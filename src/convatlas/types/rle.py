@@ -113,7 +113,10 @@ class Rle:
     @classmethod
     def from_counts(cls, counts: Sequence[int], height: int, width: int) -> "Rle":
         """COCO's uncompressed list of whole numbers; raises UsageError for anything else."""
-        array = np.asarray(counts)
+        try:
+            array = np.asarray(counts)
+        except ValueError:  # lists among the numbers
+            raise UsageError("counts: expected a list of whole numbers") from None
         if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
             raise UsageError("counts: expected a list of whole numbers")
         return cls(height=height, width=width, counts=array.astype(np.int64))

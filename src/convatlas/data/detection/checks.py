@@ -1,7 +1,10 @@
 """The checks that objects of every format go through: is the box one, does it lie in its picture, stands it twice?"""
 
+import itertools
 import math
+import reprlib
 from collections.abc import Sequence
+from typing import Any
 
 from convatlas.data.detection.faults import FaultLog, Place
 from convatlas.data.detection.records import Box, ObjectRecord
@@ -68,6 +71,31 @@ def as_float(value: float) -> float:
 
 
 def shown(value: object, limit: int = 40) -> str:
-    """A value from a file, short enough for one line of a message."""
-    text = repr(value)
+    """A value from a file, short enough for one line of a message; of a huge one only the beginning is looked at."""
+    text = _BEGINNING.repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is text that can be written: JSON and YAML can hold halves of characters (`"\\ud800"`)."""
+    return isinstance(value, str) and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+class _Beginning(reprlib.Repr):
+    """`repr` of some levels and entries only, a dict's in their own order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 3
+        self.maxlist = self.maxtuple = self.maxset = self.maxdict = 16
+        self.maxstring = self.maxlong = self.maxother = 200
+
+    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
+        if level <= 0:
+            return "{...}"
+        entries = itertools.islice(x.items(), self.maxdict)
+        pairs = [f"{self.repr1(key, level - 1)}: {self.repr1(value, level - 1)}" for key, value in entries]
+        return "{" + ", ".join([*pairs, *["..."] * (len(x) > self.maxdict)]) + "}"
+
+
+_BEGINNING = _Beginning()

@@ -8,17 +8,17 @@
 Boxes are in pixels from the top left edge, from 0, and need not be whole. Classes stand in the order of their ids.
 """
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from convatlas.data.detection.checks import note_duplicates, shown
+from convatlas.data.detection.checks import is_text, note_duplicates, shown
 from convatlas.data.detection.coco_objects import Category, read_object
 from convatlas.data.detection.faults import FaultLog, Place
 from convatlas.data.detection.finding import (
     PictureFolder,
+    is_file,
     measured,
     picture_folder,
     plain_name,
@@ -158,7 +158,7 @@ def _read_categories(document: _Document, reading: _Reading) -> None:
     seen: set[int] = set()
     for index, entry in enumerate(document.categories):
         place = Place(document.name, annotation=f"category #{index}")
-        if not isinstance(entry, dict) or type(entry.get("id")) is not int or not isinstance(entry.get("name"), str):
+        if not isinstance(entry, dict) or type(entry.get("id")) is not int or not is_text(entry.get("name")):
             reading.log.add("no class", place, "", f"expected an id and a name, got {shown(entry)}")
             continue
         category = _category(entry, place, reading.log)
@@ -180,7 +180,7 @@ def _read_categories(document: _Document, reading: _Reading) -> None:
 def _category(entry: Mapping[str, object], place: Place, log: FaultLog) -> Category:
     names = entry.get("keypoints") or []
     pairs = entry.get("skeleton") or []
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    if not isinstance(names, list) or not all(map(is_text, names)):
         log.add("no class", place, "keypoints", f"expected a list of names, got {shown(names)}")
         names = []
     skeleton = []
@@ -260,7 +260,7 @@ def _picture(
     path = folder.path(name) if folder is not None and name else None
     full_name = printable(folder.prefix + name if folder is not None else name)
     place = Place(document.name, full_name)
-    if path is not None and not os.path.isfile(path):  # noqa: PTH113  # five times as fast as Path.is_file
+    if path is not None and not is_file(path):
         log.add("missing picture", place, "file_name", f"there is no {printable(path)}")
         path = None
     width, height = entry.get("width"), entry.get("height")

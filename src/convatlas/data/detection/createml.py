@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from convatlas.data.detection.checks import as_float, is_number, note_duplicates, settled_box, shown
+from convatlas.data.detection.checks import as_float, is_number, is_text, note_duplicates, settled_box, shown
 from convatlas.data.detection.faults import FaultLog, Kind, Place
 from convatlas.data.detection.finding import measured, picture_folder, plain_name, split_of, split_order
 from convatlas.data.detection.json_file import load_json
@@ -133,7 +133,7 @@ def _objects(
     for index, entry in enumerate(annotations):
         at = Place(place.file, place.picture, f"annotation #{index}")
         label = entry.get("label") if isinstance(entry, dict) else None
-        if not isinstance(label, str) or not label.strip():
+        if not isinstance(label, str) or not label.strip() or not is_text(label):
             log.add("unknown class", at, "label", f"expected the name of a class, got {shown(label)}")
             continue
         box = _box(entry.get("coordinates"), at, log)

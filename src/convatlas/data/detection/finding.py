@@ -1,5 +1,6 @@
 """Where the pictures of annotations lie: names as files state them, folders as people lay them out."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,10 +39,20 @@ def plain_name(name: object) -> str:
     return plain.as_posix()
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file. Path.is_file raises OSError for a name that is too long, and is slower."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is such a folder; False for a name that is too long."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
 def picture_folder(candidates: Sequence[Path], names: Sequence[str], *roots: Path | None) -> PictureFolder | None:
     """The first candidate in which one of the first names is a file; None if there is no such candidate."""
     for folder in candidates:
-        if any((folder / name).is_file() for name in names[:_TRIED]):
+        if any(is_file(folder / name) for name in names[:_TRIED]):
             return PictureFolder(folder=folder, prefix=prefix_of(folder, *roots))
     return None
 

@@ -15,19 +15,19 @@ import re
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
 
-from convatlas.data.detection.checks import is_number, note_duplicates, settled_box, shown
+from convatlas.data.detection.checks import is_number, is_text, note_duplicates, settled_box, shown
 from convatlas.data.detection.createml import renumbered
 from convatlas.data.detection.faults import FaultLog, Place
-from convatlas.data.detection.finding import measured, prefix_of
+from convatlas.data.detection.finding import is_file, measured, prefix_of
 from convatlas.data.detection.json_file import load_json
 from convatlas.data.detection.records import ObjectListing, ObjectRecord, PictureRecord
 from convatlas.data.pictures import PICTURE_SUFFIXES, printable
 from convatlas.errors import DataError, UsageError
-from convatlas.types.polygons import Polygon, check_polygon
+from convatlas.types.polygons import Polygon, check_polygon, check_reach
 
 _UPLOADED = re.compile(r"[0-9a-f]{8}-")  # what Label Studio puts before the name of a file that was uploaded
 _SHAPES = ("rectanglelabels", "polygonlabels")
@@ -138,9 +138,14 @@ def _address(data: Mapping[str, object]) -> str | None:
 
 def _file_name(address: str) -> str:
     """The last part of an address: of a path, a URL, or Label Studio's `/data/local-files/?d=folder/a.jpg`."""
-    parts = urllib.parse.urlsplit(address)
-    local = urllib.parse.parse_qs(parts.query).get("d")
-    return PurePosixPath(local[0] if local else urllib.parse.unquote(parts.path)).name
+    try:
+        parts = urllib.parse.urlsplit(address)
+        local = urllib.parse.parse_qs(parts.query).get("d")
+        path = local[0] if local else urllib.parse.unquote(parts.path)
+    except ValueError:  # "http://[a/b.jpg": free text, or an address of no known form
+        path = address
+    last = PurePosixPath(path.replace("\\", "/")).name  # exports from Windows have its separators
+    return PureWindowsPath(last).name  # and a name may begin with a drive, which would lead elsewhere
 
 
 def _find(address: str, folders: Sequence[Path]) -> Path | None:
@@ -148,7 +153,7 @@ def _find(address: str, folders: Sequence[Path]) -> Path | None:
     name = _file_name(address)
     names = [name, name[9:]] if _UPLOADED.match(name) else [name]
     candidates = (folder / each for each in names for folder in folders)
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if is_file(path)), None)
 
 
 def _regions(annotations: object, place: Place, log: FaultLog) -> Sequence[object] | None:
@@ -172,14 +177,18 @@ def _regions(annotations: object, place: Place, log: FaultLog) -> Sequence[objec
 
 def _object(region: object, number: int, size: tuple[int, int], place: Place, reading: _Reading) -> ObjectRecord | None:
     log = reading.log
-    if not isinstance(region, dict) or not isinstance(region.get("value"), dict):
-        where = Place(place.file, place.picture, f"region #{number}")
-        log.add("malformed", where, "value", f"expected a region, got {shown(region)}")
+    identity = region.get("id") if isinstance(region, dict) else None
+    where = f"region {identity}" if is_text(identity) and identity else f"region #{number}"
+    at = Place(place.file, place.picture, where)
+    if not isinstance(region, dict):
+        log.add("malformed", at, "", f"expected a region, got {shown(region)}")
         return None
-    at = Place(place.file, place.picture, f"region {region['id']}" if region.get("id") else f"region #{number}")
-    shape, value = region.get("type"), region["value"]
-    if shape not in _SHAPES:
+    shape, value = region.get("type"), region.get("value")
+    if shape not in _SHAPES:  # other tools' regions, and relations between regions, which have no value
         log.add("not read", at, "type", f"{shown(shape)} is neither rectanglelabels nor polygonlabels")
+        return None
+    if not isinstance(value, dict):
+        log.add("malformed", at, "value", f"expected the places of a region, got {shown(value)}")
         return None
     if not _same_size(region, size, at, log):
         return None
@@ -194,13 +203,19 @@ def _object(region: object, number: int, size: tuple[int, int], place: Place, re
     if box is None:
         return None
     outlined = shape == "polygonlabels" or bool(value.get("rotation"))
+    if outlined:
+        try:
+            check_reach(corners, size[1], size[0])
+        except UsageError as error:
+            log.add("malformed mask", at, "value", str(error))
+            return None
     label = reading.labels.setdefault(name, len(reading.labels))
     return ObjectRecord(where=at.annotation, label=label, box=box, outline=(corners,) if outlined else None)
 
 
 def _label(labels: object, shape: str, place: Place, log: FaultLog) -> str | None:
     match labels:
-        case [str(name)] if name.strip():
+        case [str(name)] if name.strip() and is_text(name):
             return name.strip()
     log.add("unknown class", place, shape, f"expected one label, got {shown(labels)}")
     return None

@@ -20,7 +20,7 @@ from xml.etree.ElementTree import Element
 
 from convatlas.data.detection.checks import note_duplicates, number_of, settled_box, shown
 from convatlas.data.detection.faults import FaultLog, Place
-from convatlas.data.detection.finding import measured, plain_name, prefix_of, split_of, split_order
+from convatlas.data.detection.finding import is_file, measured, plain_name, prefix_of, split_of, split_order
 from convatlas.data.detection.names_file import find_names
 from convatlas.data.detection.records import Box, Format, ObjectListing, ObjectRecord, PictureRecord
 from convatlas.data.detection.xml_file import load_xml
@@ -182,7 +182,7 @@ def _picture_file(root: Element, path: Path, reading: _Reading) -> Path | None:
     names += [path.stem + suffix for suffix in sorted(PICTURE_SUFFIXES)]
     for folder in folders:
         for name in names:
-            if Path(name).suffix.lower() in PICTURE_SUFFIXES and (folder / name).is_file():
+            if Path(name).suffix.lower() in PICTURE_SUFFIXES and is_file(folder / name):
                 return folder / name
     return None
 

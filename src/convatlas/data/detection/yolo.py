@@ -17,7 +17,7 @@ from pathlib import Path
 
 from convatlas.data.detection.checks import note_duplicates
 from convatlas.data.detection.faults import FaultLog, Place
-from convatlas.data.detection.finding import measured, pictures_below, prefix_of, split_of, split_order
+from convatlas.data.detection.finding import is_file, measured, pictures_below, prefix_of, split_of, split_order
 from convatlas.data.detection.names_file import find_names
 from convatlas.data.detection.records import KeypointPlan, ObjectListing, ObjectRecord, PictureRecord
 from convatlas.data.detection.yolo_line import read_line
@@ -84,7 +84,7 @@ class _Reading:
         if self.images is not None and picture.is_relative_to(self.images):
             below = picture.relative_to(self.images).with_suffix(".txt")
             for folder in (self.root, self.root / "labels"):
-                if (folder / below).is_file():
+                if is_file(folder / below):
                     return folder / below
         return label_file(picture)
 
@@ -113,7 +113,7 @@ def label_file(picture: Path) -> Path:
         if parts[place] == "images":
             parts[place] = "labels"
             parallel = Path(*parts).with_suffix(".txt")
-            return beside if beside.is_file() and not parallel.is_file() else parallel
+            return beside if is_file(beside) and not is_file(parallel) else parallel
     return beside
 
 

@@ -10,7 +10,7 @@ from convatlas.data.detection.faults import FaultLog, Place
 from convatlas.data.detection.records import ObjectRecord, Outline
 from convatlas.data.detection.yolo_yaml import YoloPlan
 from convatlas.errors import UsageError
-from convatlas.types.polygons import check_polygon
+from convatlas.types.polygons import check_polygon, check_reach
 
 _BOX = 4  # values of a box
 _NO_PART = 2.0  # a value beyond is no part of a picture, however far a box reaches out
@@ -44,6 +44,7 @@ def read_line(
     else:
         try:
             polygon = check_polygon(numbers) * np.array([width, height], np.float64)
+            check_reach(polygon, height, width)
         except UsageError as error:
             log.add("malformed mask", place, "", str(error))
             return None

@@ -1,7 +1,8 @@
 """YOLO's data.yaml: which folders are the parts of a data set, and what its classes are called.
 
 Keys, as https://docs.ultralytics.com/datasets/detect documents them: `path`, `train`, `val` (also `valid`), `test`,
-`names` (a list, or numbers to names), `nc`, `kpt_shape`. Others are not read.
+`names` (a list, or numbers to names), `nc`, `kpt_shape`. Others are not read. Aliases (`*name`) are refused, for a few
+of them in one another fill the memory.
 """
 
 import re
@@ -11,9 +12,9 @@ from pathlib import Path
 
 import yaml
 
-from convatlas.data.detection.checks import shown
+from convatlas.data.detection.checks import is_text, shown
 from convatlas.data.detection.faults import FaultLog, Place
-from convatlas.data.detection.finding import pictures_below
+from convatlas.data.detection.finding import is_file, is_folder, pictures_below
 from convatlas.data.listing import SPLIT_NAMES
 from convatlas.data.pictures import printable
 from convatlas.errors import DataError
@@ -90,13 +91,18 @@ def _load(path: Path) -> dict[object, object]:
     try:
         if path.stat().st_size > _LARGEST:
             raise DataError(f"{name}: is larger than {_LARGEST // 2**20} MB, too large for a data.yaml")
-        document = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{name}: is not UTF-8 text (byte {error.start})") from error
     except OSError as error:
         raise DataError(f"{name}: cannot be read ({error.strerror or error})") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    try:
+        aliased = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text))
+        document = None if aliased else yaml.safe_load(text)
+    except Exception as error:  # a tag that does not fit (`!!int ""`) makes PyYAML raise whatever it stumbles upon
         raise DataError(f"{name}: is not YAML ({' '.join(str(error).split())})") from error
+    if aliased:
+        raise DataError(f"{name}: has aliases (*name), which are refused; write out what they stand for")
     if not isinstance(document, dict):
         raise DataError(f"{name}: expected keys train, val and names, got {shown(document)}")
     return document
@@ -106,7 +112,7 @@ def _base(path: Path, stated: object) -> Path:
     """The folder that the parts are relative to. `path` may be of the machine on which the file was written."""
     if isinstance(stated, str) and stated.strip():
         for candidate in (path.parent / stated.strip(), Path(stated.strip())):
-            if candidate.is_dir():
+            if is_folder(candidate):
                 return candidate
     return path.parent
 
@@ -115,12 +121,12 @@ def _pictures(value: str, base: Path, key: str, place: Place, log: FaultLog) -> 
     """The pictures of a folder, or those that a text file lists; none, with a fault, if it is not there."""
     # Some exporters write ../train/images for the folder beside the file.
     for candidate in (base / value, base / value.removeprefix("../")):
-        if candidate.is_dir():
+        if is_folder(candidate):
             found = pictures_below(candidate)
             if not found:
                 log.add("no file", place, key, f"{printable(candidate)} holds no picture")
             return found
-        if candidate.is_file() and candidate.suffix.lower() == ".txt":
+        if is_file(candidate) and candidate.suffix.lower() == ".txt":
             return _listed(candidate, base, key, place, log)
     log.add("no file", place, key, f"there is no {printable(base / value)}")
     return []
@@ -133,8 +139,8 @@ def _listed(path: Path, base: Path, key: str, place: Place, log: FaultLog) -> li
     except (OSError, UnicodeDecodeError) as error:
         log.add("no file", place, key, f"{printable(path)} cannot be read ({error})")
         return []
-    names = [line.strip() for line in lines if line.strip()]
-    return [beside if (beside := path.parent / name).is_file() else base / name for name in names]
+    names = [line.strip() for line in lines if Path(line.strip()).name]
+    return [beside if is_file(beside := path.parent / name) else base / name for name in names]
 
 
 def _classes(document: dict[object, object], name: str) -> tuple[str, ...]:
@@ -146,6 +152,9 @@ def _classes(document: dict[object, object], name: str) -> tuple[str, ...]:
         names = [names[number] for number in numbers]
     if not isinstance(names, list) or not names:
         raise DataError(f"{name}: names: expected the names of the classes, got {shown(names)}")
+    for each in names:
+        if not (is_text(each) or isinstance(each, int | float)):
+            raise DataError(f"{name}: names: expected the name of a class, got {shown(each)}")
     classes = tuple(str(each) for each in names)
     if len(set(classes)) != len(classes):
         raise DataError(f"{name}: names: a class stands twice in {shown(names)}")
