@@ -75,6 +75,18 @@ def test_the_order_is_that_of_a_head_s_maps():
     assert torch.equal(read[0], anchors)
 
 
+class Grid(torch.nn.Module):
+    def forward(self, maps):
+        return grid_points(maps.shape[2:], 8, like=maps)
+
+
+def test_the_grid_of_maps_of_any_size_can_be_exported():
+    rows, columns = torch.export.Dim("rows", min=2, max=99), torch.export.Dim("columns", min=2, max=99)
+    shapes = ({2: rows, 3: columns},)
+    exported = torch.export.export(Grid(), (torch.zeros(1, 1, 3, 4),), dynamic_shapes=shapes).module()
+    assert torch.equal(exported(torch.zeros(1, 1, 5, 7)), grid_points((5, 7), 8))
+
+
 def test_the_shapes_dtype_is_kept():
     assert anchor_grid(torch.zeros(1, 4, dtype=torch.float64), (2, 2), 8).dtype == torch.float64
 
@@ -88,7 +100,11 @@ def test_the_shapes_dtype_is_kept():
         (lambda: anchor_shapes((math.inf,), RATIOS), "sizes"),
         (lambda: octave_sizes(32, 0), "per_octave"),
         (lambda: grid_points((2, 2), 0), "stride"),
+        (lambda: grid_points((2, 2), 8.0), "stride: expected two whole numbers, rows and columns, from 1, got 8.0"),
+        (lambda: grid_points((2, 2), (8, 8, 8)), "stride"),
         (lambda: grid_points((-1, 2), 8), "grid"),
+        (lambda: grid_points(2.0, 8), "grid"),
+        (lambda: anchor_grid(torch.zeros(2, 4), (2,), 8), "grid"),
         (lambda: anchor_grid(torch.zeros(2, 4).long(), (2, 2), 8), "shapes: expected float32 or float64"),
         (lambda: anchor_grid(torch.zeros(4), (2, 2), 8), r"shapes: expected \(A, 4\)"),
         (lambda: anchor_grid(torch.zeros(2, 3), (2, 2), 8), "shapes"),

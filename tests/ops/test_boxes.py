@@ -113,3 +113,24 @@ def test_which_anchors_lie_inside():
 def test_a_reversed_box_has_no_sides():
     width, height = sides(torch.tensor([3.0, 0, 1, 5]))
     assert (float(width), float(height)) == (0, 5)
+
+
+@pytest.mark.row("C-01")
+@pytest.mark.parametrize(
+    "use",
+    [
+        sides, areas, to_cxcywh, from_cxcywh, to_xywh, from_xywh, lambda b: clip_boxes(b, (6, 8)),
+        lambda b: large_enough(b, 1), lambda b: inside_picture(b, (6, 8)),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("wrong", [torch.zeros(2, 5), torch.zeros(2, 4).long(), torch.tensor(1.0)])
+def test_every_function_names_boxes_of_a_wrong_form(use, wrong):
+    with pytest.raises(UsageError, match=r"^boxes\w*: expected"):
+        use(wrong)
+
+
+@pytest.mark.row("C-04")
+def test_indices_are_those_of_rows():
+    for use in (lambda b: large_enough(b, 1), lambda b: inside_picture(b, (6, 8))):
+        with pytest.raises(UsageError, match=r"boxes: expected N x 4 values .* got shape \(2, 3, 4\)"):
+            use(torch.zeros(2, 3, 4))

@@ -43,7 +43,8 @@ def test_the_cell_of_a_centre_by_hand():
 
 
 def test_shape_iou_is_that_of_boxes_on_one_centre():
-    shapes, anchors = torch.rand(20, 2) * 50 + 1, torch.rand(7, 2) * 50 + 1
+    random = torch.Generator().manual_seed(2)
+    shapes, anchors = (torch.rand(count, 2, generator=random) * 50 + 1 for count in (20, 7))
     laid = [torch.cat((-each / 2, each / 2), dim=1) for each in (shapes, anchors)]
     torch.testing.assert_close(shape_iou(shapes, anchors), pairwise_iou(*laid))
     assert shape_iou(torch.tensor([[0.0, 0], [3, 0]]), torch.tensor([[2.0, 2], [0, 0]])).tolist() == [[0, 0], [0, 0]]
@@ -114,8 +115,20 @@ def test_no_objects_and_none_that_is_similar():
         assert places.objects.shape == places.levels.shape == places.anchors.shape == (0,)
         assert places.cells.shape == (0, 2)
         assert places.cells.dtype == torch.int64
-    without_area = torch.tensor([[3.0, 3, 3, 9]])
-    assert len(assign_similar_anchors(without_area, ANCHORS, GRIDS, SIZE).objects) == 0
+
+
+@pytest.mark.parametrize("assign", [assign_best_anchor, assign_similar_anchors])
+def test_an_object_without_area_has_no_place(assign):
+    """Its code would be log 0."""
+    with_area = inside_boxes(3)
+    without = torch.tensor([[3.0, 3, 3, 9], [0, 0, 0, 0]])
+    assert len(assign(without, ANCHORS, GRIDS, SIZE).objects) == 0
+    mixed = torch.cat((without[:1], with_area, without[1:]))
+    expected = assign(with_area, ANCHORS, GRIDS, SIZE)
+    found = assign(mixed, ANCHORS, GRIDS, SIZE)
+    assert torch.equal(found.objects, expected.objects + 1)
+    assert torch.equal(found.cells, expected.cells)
+    assert torch.equal(found.anchors, expected.anchors)
 
 
 @pytest.mark.parametrize("assign", [assign_best_anchor, assign_similar_anchors])

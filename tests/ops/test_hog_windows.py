@@ -1,6 +1,7 @@
 """Gradient histograms and a linear classifier: scikit-image of each window cut out, the paper's sizes, digits found."""
 
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from skimage.feature import hog
 from sklearn.svm import LinearSVC
 
 from convatlas.errors import MissingExtra, UsageError
+from convatlas.ops import hog_windows
 from convatlas.ops.hog_windows import PEDESTRIAN, HogConfig, HogSvm, descriptor, descriptors, train_hog_svm
 from convatlas.ops.nms_numpy import nms
 from convatlas.ops.windows import pyramid, slide
@@ -141,6 +143,37 @@ def test_false_alarms_are_learnt_from():
     assert alarms[1] < alarms[0]
 
 
+def test_scoring_makes_no_descriptors_of_all_places():
+    """1,505 places of 3,780 values would be 45 MB."""
+    random = np.random.default_rng(0)
+    svm = HogSvm(config=PEDESTRIAN, weights=random.normal(0, 1, 3780), bias=0.25)
+    picture = some_picture(400, 400)
+    expected = descriptors(picture, PEDESTRIAN) @ svm.weights + 0.25
+    tracemalloc.start()
+    found = svm.score_map(picture)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found[:, :, 0] == pytest.approx(expected)
+    assert peak < 25e6
+
+
+def test_a_level_is_described_once_and_only_what_was_drawn_is_kept(monkeypatch):
+    config = HogConfig(window=(24, 24), cell=4)
+    described, kept = [], []
+    rows, fit = hog_windows._rows, hog_windows._fit
+    monkeypatch.setattr(hog_windows, "_rows", lambda *given: described.append(given) or rows(*given))
+    monkeypatch.setattr(
+        hog_windows,
+        "_fit",
+        lambda found, against, *rest, **named: kept.extend(against) or fit(found, against, *rest, **named),
+    )
+    train_hog_svm([scene(0, 4)], [scene(9, 0)[0]], config, windows=40, rounds=0)
+    assert len(described) <= len(list(pyramid(scene(9, 0)[0], smallest=(24, 24), factor=2**0.25)))
+    assert len(kept) == 40
+    held = {id(each.base): each.base.nbytes for each in kept if each.base is not None}
+    assert sum(held.values()) <= sum(each.nbytes for each in kept), "not a view of all of a level's windows"
+
+
 def test_it_is_scikit_learn_s_machine():
     config = HogConfig(window=(24, 24), cell=4)
     pictures = [scene(seed, 4) for seed in range(4)]
@@ -156,7 +189,11 @@ def test_it_is_scikit_learn_s_machine():
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"window": (30, 24), "cell": 4}, r"HogConfig.window must be multiples of cell=4"),
+        ({"window": (30, 24), "cell": 4}, r"HogConfig.window must be two multiples of cell=4"),
+        ({"window": (32, 24, 16), "cell": 4}, r"HogConfig.window must be two multiples"),
+        ({"window": 64}, r"HogConfig.window must be two whole numbers, height and width, not 64"),
+        ({"window": (64.0, 64.0)}, "HogConfig.window"),
+        ({"cell": 8.0}, "HogConfig.cell must be a whole number"),
         ({"window": (4, 24), "cell": 4}, "at least a block"),
         ({"cell": 0}, "HogConfig.cell"),
         ({"orientations": 0}, "HogConfig.orientations"),
@@ -177,6 +214,9 @@ def test_wrong_arguments_are_named():
     for objects, without in (([], [picture]), ([(picture, np.array([[0.0, 0, 24, 32]]))], [picture[:8]])):
         with pytest.raises(UsageError, match="at least one object"):
             train_hog_svm(objects, without, SMALL)
+    for wrong in ({"windows": 0}, {"rounds": -1}, {"c": 0.0}, {"c": float("nan")}):
+        with pytest.raises(UsageError, match="windows, rounds, c: expected"):
+            train_hog_svm([(picture, np.array([[0.0, 0, 24, 32]]))], [picture], SMALL, **wrong)
 
 
 def test_without_scikit_learn_training_names_the_extra(monkeypatch):

@@ -23,7 +23,8 @@ PAPERS = {
 def test_it_is_torchvision_s_matcher(paper, seed):
     object_from, below, best = PAPERS[paper]
     objects = some_boxes(12, seed)
-    anchors = torch.cat((some_boxes(300, seed + 10), objects[:6] + torch.randn(6, 4)))
+    moved = objects[:6] + torch.randn(6, 4, generator=torch.Generator().manual_seed(seed + 20))
+    anchors = torch.cat((some_boxes(300, seed + 10), moved))
     overlaps = pairwise_iou(anchors, objects)
     assert (overlaps.amax(dim=0) > 0).all(), "torchvision gives an object that nothing meets to all anchors"
     theirs = Matcher(object_from, below, allow_low_quality_matches=best)(overlaps.T)
@@ -123,3 +124,14 @@ def test_wrong_arguments_are_named():
     for wrong in ({"count": 0, "share": 0.5}, {"count": 8, "share": 1.5}, {"count": 8, "share": float("nan")}):
         with pytest.raises(UsageError, match="count, share"):
             sample_balanced(torch.zeros(3).long(), **wrong)
+    for wrong in (torch.zeros(2, 3).long(), torch.zeros(3)):
+        with pytest.raises(UsageError, match=r"assigned: expected int64 \(A,\)"):
+            sample_balanced(wrong, count=8, share=0.5)
+    with pytest.raises(UsageError, match="generator: expected one of the processor, got one of meta"):
+        sample_balanced(torch.zeros(300).long(), count=8, share=0.5, generator=OfAnotherDevice())
+
+
+class OfAnotherDevice:
+    """As a generator of a GPU says of itself."""
+
+    device = torch.device("meta")

@@ -64,7 +64,7 @@ ROW = st.tuples(BOX, st.sampled_from([0.1, 0.25, 0.5, 0.9]), st.integers(-1, 2))
 def test_every_route_gives_what_the_definition_gives(rows, grid, threshold, dtype):
     with pytest.MonkeyPatch.context() as patch:
         if grid:
-            patch.setattr(arrays, "_FEW", 0)
+            patch.setattr(arrays, "_FEW_PAIRS", -1)
         every_route(rows, threshold, dtype)
 
 
@@ -107,15 +107,32 @@ def test_many_boxes_go_by_position_if_many_are_kept(monkeypatch):
     assert by_position == [2001, 9000]
 
 
-@pytest.mark.parametrize("count", [arrays._FEW - 1, arrays._FEW, arrays._FEW + 1])
+@pytest.mark.parametrize("count", [99, 100, 101])
 def test_few_boxes_are_compared_without_a_grid(monkeypatch, count):
     grids = []
     grid = arrays._grid
     monkeypatch.setattr(arrays, "_grid", lambda *given: grids.append(count) or grid(*given))
     boxes, scores = clustered(count, 2)
-    labels = np.arange(count) % 3
+    monkeypatch.setattr(arrays, "_FEW_PAIRS", 100 * 99 // 2)
+    assert arrays.nms(boxes, scores, 0.4).tolist() == by_definition(boxes, scores, 0.4)
+    assert bool(grids) == (count > 100)
+    labels = np.arange(count) % 3 - 1
     assert arrays.nms_per_class(boxes, scores, labels, 0.4).tolist() == by_definition(boxes, scores, 0.4, labels)
-    assert bool(grids) == (count > arrays._FEW)
+    assert len(grids) == (count > 100), "of three labels there are fewer pairs"
+
+
+def test_a_crowd_does_not_hide_that_many_boxes_lie_apart(monkeypatch):
+    """Of 60,000 boxes 92 % are crowded: the sample keeps fewer than FEW_KEPT, and the kernel would take seconds."""
+    boxes, scores = clustered(60_000, 1, objects=3)
+    apart, _ = scattered(4_800, 2, picture=30_000.0)
+    boxes[np.random.default_rng(3).choice(60_000, 4_800, replace=False)] = apart
+    tensor = torch.from_numpy(boxes), torch.from_numpy(scores)
+    assert len(torchvision.ops.nms(tensor[0][::120], tensor[1][::120], 0.5)) <= tensors.FEW_KEPT
+    by_position = []
+    route = arrays.nms
+    monkeypatch.setattr(arrays, "nms", lambda *given: by_position.append(len(given[0])) or route(*given))
+    assert len(tensors.nms(*tensor, 0.5)) > 4_500
+    assert by_position == [60_000]
 
 
 def test_without_a_look_at_values_the_answer_is_the_same_and_a_nan_stays():
@@ -123,6 +140,11 @@ def test_without_a_look_at_values_the_answer_is_the_same_and_a_nan_stays():
     assert torch.equal(tensors.nms(boxes, scores, 0.5, check=False), tensors.nms(boxes, scores, 0.5))
     boxes[7, 2] = float("nan")
     assert 7 in tensors.nms(boxes, scores, 0.5, check=False)
+    for objects in (1, 2000):  # whichever way they would go
+        boxes_many, scores_many = (torch.from_numpy(each) for each in clustered(2001, 2, objects=objects))
+        boxes_many[7, 2] = float("nan")
+        with pytest.raises(UsageError, match=r"boxes\[7\]: expected finite"):
+            tensors.nms(boxes_many, scores_many, 0.5, check=False)
     with pytest.raises(UsageError, match="dtype"):
         tensors.nms(boxes, scores.double(), 0.5, check=False)
 
@@ -193,14 +215,27 @@ def test_per_class_with_more_labels_than_cells():
     assert kept.tolist() == list(range(0, count, 2))
 
 
-def test_boxes_moved_apart_are_the_same_answer():
-    """What a GPU is given."""
+@pytest.mark.parametrize("labels", [[0, 1, 79], [-5, 3, 10**12], [2**53, 2**53 + 1, 2**62]])
+def test_boxes_moved_apart_are_the_same_answer(labels):
+    """What a GPU is given, for any labels: float64 cannot tell 2^53 from 2^53 + 1."""
     boxes, scores = (torch.from_numpy(each) for each in clustered(500, 7))
-    labels = torch.from_numpy(np.random.default_rng(8).integers(0, 80, 500))
-    moved = tensors._moved_apart(boxes.double() - 300, labels)
-    assert torch.equal(
-        torchvision.ops.nms(moved, scores.double(), 0.5), tensors.nms_per_class(boxes, scores, labels, 0.5)
-    )
+    boxes -= 300
+    of = torch.from_numpy(np.random.default_rng(8).choice(np.array(labels), 500))
+    moved = tensors._moved_apart(boxes, of)
+    kept = torchvision.ops.nms(moved, scores.double(), 0.5)
+    assert torch.equal(kept, tensors.nms_per_class(boxes, scores, of, 0.5))
+    assert kept.tolist() == by_definition(boxes.double().numpy(), scores.numpy(), 0.5, of.tolist())
+
+
+def test_boxes_are_not_moved_where_float64_cannot_hold_their_places():
+    """Beside a stray at 1e30 the small ones would lose their areas, and a shift of both edges alike counts too."""
+    boxes, labels = torch.tensor([[0.0, 0, 10, 10], [1, 0, 11, 10], [0, 0, 1e30, 1]]), torch.tensor([0, 1, 2])
+    assert tensors._moved_apart(boxes, labels) is None
+    assert tensors._moved_apart(boxes[:2], labels[:2]) is not None
+    shifted = torch.tensor([[0.0, 0, 2.0**53, 1], [0.25, 0.25, 1.25, 1.25]], dtype=torch.float64)
+    assert tensors._moved_apart(shifted, labels[:2]) is None
+    lines = torch.tensor([[0.0, 0, 2.0**53, 1], [0.25, 0.25, 0.25, 9.25]], dtype=torch.float64)
+    assert tensors._moved_apart(lines, labels[:2]) is not None, "a box without area overlaps none, wherever it is"
     assert tensors._moved_apart(boxes[:0], labels[:0]).shape == (0, 4)
 
 
@@ -259,6 +294,14 @@ def test_wrong_values_are_named_by_every_route(rows, spoil, said):
         arrays.nms(boxes, scores, 0.5)
     with pytest.raises(UsageError, match=said):
         tensors.nms(torch.from_numpy(boxes), torch.from_numpy(scores), 0.5)
+    with pytest.raises(UsageError, match=said):
+        tensors.nms_per_class(torch.from_numpy(boxes), torch.from_numpy(scores), torch.zeros(rows).long(), 0.5)
+
+
+def test_scores_that_only_their_range_overflows_are_right():
+    boxes, _ = (torch.from_numpy(each) for each in scattered(3, dtype=np.float64))
+    scores = torch.tensor([-1.7e308, 1.7e308, 0.0], dtype=torch.float64)
+    assert tensors.nms(boxes, scores, 0.5).tolist() == [1, 2, 0]
 
 
 @pytest.mark.parametrize(
@@ -279,10 +322,19 @@ def test_wrong_arguments_are_named(boxes, scores, threshold, said):
         tensors.nms(boxes, scores, threshold)
 
 
+def test_arrays_of_wrong_forms_are_named():
+    for boxes in (np.array(1.0), np.zeros(4), np.zeros((2, 5)), np.zeros((1, 2, 4))):
+        with pytest.raises(UsageError, match="boxes: expected N x 4 values"):
+            arrays.nms(boxes, np.zeros(2), 0.5)
+    with pytest.raises(UsageError, match="scores: expected 2, one a box, got a single value"):
+        arrays.nms(np.zeros((2, 4)), np.array(1.0), 0.5)
+
+
 def test_wrong_labels_are_named():
     boxes, scores = (torch.from_numpy(each) for each in scattered(5))
-    with pytest.raises(UsageError, match="labels: expected whole numbers"):
-        tensors.nms_per_class(boxes, scores, scores, 0.5)
+    for labels in (scores, scores > 0):
+        with pytest.raises(UsageError, match="labels: expected whole numbers"):
+            tensors.nms_per_class(boxes, scores, labels, 0.5)
     with pytest.raises(UsageError, match="labels: expected 5"):
         tensors.nms_per_class(boxes, scores, torch.zeros(4, dtype=torch.int64), 0.5)
 
@@ -292,11 +344,45 @@ class Suppress(torch.nn.Module):
         return boxes[tensors.nms(boxes, scores, 0.5)], tensors.nms_per_class(boxes, scores, labels, 0.5)
 
 
-@pytest.mark.filterwarnings("ignore:`create_unbacked_symint`:FutureWarning")  # of torchvision's own description of it
-def test_it_can_be_exported():
-    boxes, scores = (torch.from_numpy(each) for each in clustered(60, 10))
-    labels = torch.arange(60) % 3
-    exported = torch.export.export(Suppress(), (boxes, scores, labels)).module()
+def examples(count):
+    boxes, scores = (torch.from_numpy(each) for each in clustered(count, 10))
+    return boxes, scores, torch.arange(count) % 3
+
+
+def export(module):
+    """For any number of boxes."""
+    count = torch.export.Dim("count", min=1, max=10_000)
+    return torch.export.export(module, examples(60), dynamic_shapes=({0: count},) * 3)
+
+
+SYMINT = pytest.mark.filterwarnings(  # of torchvision's own description of it
+    "ignore:`create_unbacked_symint`:FutureWarning"
+)
+
+
+@SYMINT
+@pytest.mark.parametrize("count", [12, 60, 500])
+def test_it_can_be_exported(count):
+    exported = export(Suppress()).module()
+    boxes, scores, labels = examples(count)
     kept, per_class = exported(boxes, scores, labels)
     assert torch.equal(kept, boxes[tensors.nms(boxes, scores, 0.5)])
     assert torch.equal(per_class, tensors.nms_per_class(boxes, scores, labels, 0.5))
+
+
+@SYMINT
+@pytest.mark.every_variant
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")  # of the exporter's own packages
+def test_onnx_runtime_suppresses_the_same(tmp_path):
+    import onnxruntime
+
+    path = tmp_path / "nms.onnx"
+    torch.onnx.export(export(Suppress()), dynamo=True).save(path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [each.name for each in session.get_inputs()]
+    for count in (1, 60, 500):
+        boxes, scores, labels = examples(count)
+        given = dict(zip(names, (each.numpy() for each in (boxes, scores, labels)), strict=True))
+        kept, per_class = session.run(None, given)
+        assert (kept == boxes[tensors.nms(boxes, scores, 0.5)].numpy()).all()
+        assert per_class.tolist() == tensors.nms_per_class(boxes, scores, labels, 0.5).tolist()

@@ -186,6 +186,7 @@ def test_pictures_without_regions(route):
     ("features", "boxes", "said"),
     [
         (torch.zeros(3, 8, 8), [torch.zeros(1, 4)], r"features: expected \(N, C, H, W\)"),
+        (torch.zeros(0, 3, 8, 8), [], r"features: expected \(N, C, H, W\) of one picture or more"),
         (torch.zeros(2, 3, 8, 8), [torch.zeros(1, 4)], "boxes: expected one tensor for each of 2 pictures, got 1"),
         (torch.zeros(1, 3, 8, 8), [torch.zeros(1, 5)], r"boxes\[0\]: expected"),
         (torch.zeros(1, 3, 8, 8), [torch.zeros(1, 1, 4)], r"boxes\[0\]"),
@@ -198,10 +199,44 @@ def test_wrong_regions_are_named(route, features, boxes, said):
         ROUTES[route](features, boxes)
 
 
+@pytest.mark.parametrize("route", [roi_pool, roi_align, roi_warp])
+def test_a_number_is_the_size_of_both_sides(route):
+    features, boxes = some_features(), some_regions()
+    assert torch.equal(route(features, boxes, 3, scale=1 / 8), route(features, boxes, (3, 3), scale=1 / 8))
+    pyramid = {"scales": [1 / 8, 1 / 16]}
+    maps = [features, features]
+    assert torch.equal(pyramid_align(maps, boxes, 3, **pyramid), pyramid_align(maps, boxes, (3, 3), **pyramid))
+
+
+class Aligned(torch.nn.Module):
+    def forward(self, fine, coarse, boxes):
+        return pyramid_align([fine, coarse], [boxes], 3, scales=[1 / 8, 1 / 16])
+
+
+def test_a_pyramid_can_be_exported_for_any_number_of_regions():
+    fine, coarse = some_features(shape=(1, 2, 40, 40)), some_features(1, shape=(1, 2, 20, 20))
+
+    def regions(count):
+        boxes = some_regions((count,), size=(320.0, 320.0))[0]
+        boxes[::2, 2:] += 200  # on both levels
+        return boxes
+
+    count = torch.export.Dim("count", min=2, max=1000)
+    exported = torch.export.export(
+        Aligned(), (fine, coarse, regions(6)), dynamic_shapes=(None, None, {0: count})
+    ).module()
+    for boxes in (regions(6), regions(17)):
+        torch.testing.assert_close(exported(fine, coarse, boxes), Aligned()(fine, coarse, boxes))
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
         (lambda f, b: roi_pool(f, b, (0, 2), scale=1), "size"),
+        (lambda f, b: roi_pool(f, b, (2, 2, 2), scale=1), "size: expected height and width"),
+        (lambda f, b: roi_align(f, b, 2.0, scale=1), "size"),
+        (lambda f, b: roi_warp(f, b, (2.0, 2), scale=1), "size"),
+        (lambda f, b: pyramid_align([f], b, 0, scales=[1]), "size"),
         (lambda f, b: roi_align(f, b, (2, 2), scale=0), "scale: expected a number above 0"),
         (lambda f, b: roi_align(f, b, (2, 2), scale=1, samples=-1), "samples"),
         (lambda f, b: spatial_pyramid(f, b, (), scale=1), "levels"),

@@ -1,5 +1,7 @@
 """Sliding windows: what each window holds, where it lies, the pyramid's sizes, maps against windows cut out."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -41,6 +43,42 @@ def test_many_windows_are_asked_about_some_at_a_time():
 
     assert slide(some_picture(40, 40, 1), score, window=(8, 8), stride=(1, 1), factor=100).scores.shape == (33 * 33, 2)
     assert max(counts) <= windows._BATCH < sum(counts) == 33 * 33
+
+
+def test_memory_is_that_of_some_windows_not_of_all():
+    """18,769 windows of 64 x 64 pixels would be 230 MB."""
+    picture = some_picture(200, 200)
+    tracemalloc.start()
+    slide(picture, lambda cut: cut[:, :1, 0, 0].astype(float), window=(64, 64), stride=(1, 1), factor=100)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30e6
+
+
+@pytest.mark.parametrize("width", [52, 53, 97, 1333])
+def test_no_window_reaches_out_of_the_picture_by_rounding(width):
+    """52 pixels as 37, in float32, are 52.0000038."""
+    found = slide(some_picture(40, width), corner_values, window=1, stride=3)
+    assert found.boxes.min() >= 0
+    assert found.boxes[:, 2].max() <= width
+    assert found.boxes[:, 3].max() <= 40
+
+    def nothing(pixels):
+        return np.zeros((pixels.shape[0] - 8, pixels.shape[1] - 7, 1))
+
+    last = slide_maps(some_picture(40, width), nothing, window=(9, 8), stride=1, factor=1.05)
+    assert last.boxes[:, 2].max() == width
+
+
+def test_a_number_is_meant_along_both_axes():
+    picture = some_picture(30, 40)
+    one, pair = (
+        slide(picture, corner_values, window=window, stride=stride) for window, stride in ((8, 4), ((8, 8), (4, 4)))
+    )
+    assert (one.boxes == pair.boxes).all()
+    assert (one.scores == pair.scores).all()
+    assert len(list(pyramid(picture, smallest=8))) == len(list(pyramid(picture, smallest=(8, 8))))
+    assert (window_boxes(30, 8, 4) == window_boxes((30, 30), (8, 8), (4, 4))).all()
 
 
 def test_places_by_hand():
@@ -122,6 +160,10 @@ def test_a_picture_smaller_than_the_window_has_none():
         ({"window": (8.5, 8)}, "window"),
         ({"stride": (4, 0)}, "stride"),
         ({"stride": (4,)}, "stride"),
+        ({"stride": 4.0}, "stride must be two whole numbers >= 1, .* not 4.0"),
+        ({"stride": 0}, "stride"),
+        ({"window": None}, "window"),
+        ({"window": True}, "window"),
         ({"factor": 1.0}, "factor"),
         ({"factor": float("nan")}, "factor"),
         ({"largest": 0.0}, "largest"),

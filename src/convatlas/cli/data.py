@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convatlas.cli.output import AsJson, err, note, print_json, print_line, print_table
+from convatlas.cli.output import AsJson, err, note, one_line, print_json, print_line, print_table
 
 if TYPE_CHECKING:
     from convatlas.data.detection.object_set import ObjectSet
@@ -35,7 +35,8 @@ AnySource = Annotated[
         metavar="SOURCE",
         help="What is trained on: a folder of class folders, a folder with train/val/test, a folder with IDX files, a "
         ".csv manifest, or digits (the embedded set). Or pictures with objects: a COCO, CreateML or Label Studio "
-        ".json, VOC's XML, YOLO's data.yaml, a folder of one of these, or scenes (the embedded set).",
+        ".json, VOC's XML, YOLO's data.yaml, a folder of COCO's, CreateML's, VOC's or YOLO's, or scenes (the embedded "
+        "set).",
         show_default=False,
     ),
 ]
@@ -43,8 +44,8 @@ ObjectSource = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="A COCO, CreateML or Label Studio .json, VOC's XML, YOLO's data.yaml, a folder of one of these, or scenes "
-        "(the embedded set).",
+        help="A COCO, CreateML or Label Studio .json, VOC's XML, YOLO's data.yaml, a folder of COCO's, CreateML's, VOC's "
+        "or YOLO's, or scenes (the embedded set).",
         show_default=False,
     ),
 ]
@@ -256,7 +257,7 @@ def _print_report(report: "DataReport") -> None:
         number = f" ({len(finding.cases):,})" if finding.cases else ""
         print_line(f"\n{finding.severity}: {finding.text}{number}")
         for case in finding.cases[:_CASES_SHOWN]:
-            print_line(f"  {case}")
+            print_line(f"  {one_line(case)}")
         if len(finding.cases) > _CASES_SHOWN:
             print_line(f"  and {len(finding.cases) - _CASES_SHOWN:,} more (--json lists all)")
     print_line()

@@ -95,6 +95,12 @@ def measure(source: Path | bytes, name: str | None = None) -> tuple[int, int]:
         return (image.height, image.width) if turned else (image.width, image.height)
 
 
+def channels(source: Path | bytes, name: str | None = None) -> int:
+    """How many channels the picture has that `decode` gives, 1 or 3, from its header alone; raises PictureError."""
+    with _named_refusals(source, name), _opened(source) as image:
+        return 1 if image.mode in _GREY_MODES or image.mode.startswith("I") or image.mode == "F" else 3
+
+
 @contextlib.contextmanager
 def _opened(source: Path | bytes) -> Iterator[Image.Image]:
     """The picture with its header read, its size allowed, its pixels not yet decoded."""

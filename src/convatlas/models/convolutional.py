@@ -166,11 +166,7 @@ class _Local(TorchFunctionMode):
         maps = args[0] if args else named.get("input")
         if isinstance(maps, Tensor) and maps.dim() == 4 and maps.shape[self._axis] > _LONG:
             others = args[1:]
-            if (
-                _normalises(func, others, named)
-                or _soft_over(func, maps, others, named)
-                or self._is_gone(maps, result)
-            ):
+            if _normalises(func, others, named) or _soft_over(func, maps, others, named) or self._is_gone(maps, result):
                 raise ValueError(f"{getattr(func, '__name__', func)} looks at all of a picture's maps at once")
         return result
 

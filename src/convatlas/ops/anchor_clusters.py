@@ -14,6 +14,8 @@ from convatlas.errors import UsageError
 
 Sides = NDArray[np.float64]  # (N, 2): width, height
 
+_SMALLEST = 1e-100  # and its inverse the largest: no area of such sides overflows, or vanishes
+
 
 @dataclass(frozen=True, kw_only=True)
 class AnchorClusters:
@@ -35,7 +37,7 @@ def cluster_sides(
     sides (N, 2): widths and heights, all above 0, in any unit. Each run starts from boxes drawn by k-means++ (Arthur,
     Vassilvitskii, SODA 2007) under the same distance, and ends when no box changes its cluster or after `rounds`. The
     mean of a cluster's sides need not lower the mean of 1 - IoU, so the best shapes seen are kept.
-    Raises UsageError for fewer different boxes than `count`, or a side that is not a finite number above 0.
+    Raises UsageError for fewer different boxes than `count`, or a side that is no number from 1e-100 to 1e100.
     """
     boxes = _checked(sides)
     _check_count(boxes, count, restarts, rounds)
@@ -73,10 +75,13 @@ def _checked(sides: ArrayLike, name: str = "sides") -> Sides:
     if given.ndim != 2 or given.shape[1] != 2 or not len(given) or given.dtype.kind not in "iuf":
         raise UsageError(f"{name}: expected widths and heights (N, 2), got shape {given.shape} of {given.dtype}")
     array = given.astype(np.float64)
-    right = (np.isfinite(array) & (array > 0)).all(axis=1)
+    right = ((array >= _SMALLEST) & (array <= 1 / _SMALLEST)).all(axis=1)
     if not right.all():
         row = int(np.argmin(right))
-        raise UsageError(f"{name}[{row}]: expected finite numbers above 0, got {array[row].tolist()}")
+        raise UsageError(
+            f"{name}[{row}]: expected finite numbers above 0, from {_SMALLEST} to {1 / _SMALLEST}, "
+            f"got {array[row].tolist()}"
+        )
     return array
 
 

@@ -63,13 +63,21 @@ def grid_points(
 
     See `anchor_grid` for grid, stride and place; like: a tensor whose dtype and device are taken, else float32.
     """
-    down, across = (stride, stride) if isinstance(stride, int) else stride
-    if min(down, across) < 1:
-        raise UsageError(f"stride: expected 1 or more pixels, got {stride}")
-    if min(grid) < 0:
-        raise UsageError(f"grid: expected rows and columns, 0 or more, got {grid}")
+    down, across = _pair("stride", stride, 1)
+    rows, columns = _pair("grid", grid, 0)
     dtype, device = (torch.float32, None) if like is None else (like.dtype, like.device)
-    ys = (torch.arange(grid[0], dtype=dtype, device=device) + place) * down
-    xs = (torch.arange(grid[1], dtype=dtype, device=device) + place) * across
+    ys = (torch.arange(rows, dtype=dtype, device=device) + place) * down
+    xs = (torch.arange(columns, dtype=dtype, device=device) + place) * across
     y, x = torch.meshgrid(ys, xs, indexing="ij")
     return torch.stack((x.flatten(), y.flatten()), dim=1)
+
+
+def _pair(name: str, given: int | tuple[int, int], smallest: int) -> tuple[int, int]:
+    pair = (given, given) if isinstance(given, int) else given
+    if (
+        not isinstance(pair, Sequence)
+        or len(pair) != 2
+        or not all(isinstance(each, int | torch.SymInt) and each >= smallest for each in pair)  # SymInt: in an export
+    ):
+        raise UsageError(f"{name}: expected two whole numbers, rows and columns, from {smallest}, got {given}")
+    return pair[0], pair[1]

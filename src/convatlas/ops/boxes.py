@@ -1,7 +1,8 @@
 """Boxes as tensors: valid ones, their other forms, and what a picture leaves of them.
 
 A box is xyxy (x1, y1, x2, y2): continuous pixel edges, x2 and y2 exclusive, so its sides are x2 - x1 and y2 - y1. Any
-other form is in the name: `cxcywh` is centre and sides, `xywh` the top left and sides (COCO's).
+other form is in the name: `cxcywh` is centre and sides, `xywh` the top left and sides (COCO's). Boxes of a dtype other
+than float32 and float64, or of another shape, raise UsageError.
 """
 
 import torch
@@ -21,9 +22,7 @@ def check_boxes(boxes: Tensor, name: str = "boxes", *, outside: bool = False) ->
     Raises UsageError that names the first box with a value that is not finite, with x1 > x2 or y1 > y2, or with a
     value below 0; or says which dtype or shape was expected. Waits for the device.
     """
-    check_form(boxes, name)
-    if boxes.dim() != 2:
-        raise UsageError(f"{name}: expected N x 4 values x1, y1, x2, y2, got shape {tuple(boxes.shape)}")
+    _check_rows(boxes, name)
     check_box_array(boxes.numpy(force=True), name, outside=outside)
     return boxes
 
@@ -36,8 +35,15 @@ def check_form(boxes: Tensor, name: str) -> None:
         raise UsageError(f"{name}: expected (..., 4) values x1, y1, x2, y2, got shape {tuple(boxes.shape)}")
 
 
+def _check_rows(boxes: Tensor, name: str = "boxes") -> None:
+    check_form(boxes, name)
+    if boxes.dim() != 2:
+        raise UsageError(f"{name}: expected N x 4 values x1, y1, x2, y2, got shape {tuple(boxes.shape)}")
+
+
 def sides(boxes: Tensor) -> tuple[Tensor, Tensor]:
     """Width and height, each (...), of boxes (..., 4); 0 for a reversed box."""
+    check_form(boxes, "boxes")
     return not_negative(boxes[..., 2] - boxes[..., 0]), not_negative(boxes[..., 3] - boxes[..., 1])
 
 
@@ -54,6 +60,7 @@ def areas(boxes: Tensor) -> Tensor:
 
 def to_cxcywh(boxes: Tensor) -> Tensor:
     """Corners xyxy (..., 4) -> centre and sides (..., 4)."""
+    check_form(boxes, "boxes")
     x1, y1, x2, y2 = boxes.unbind(-1)
     width, height = x2 - x1, y2 - y1
     return torch.stack((x1 + width / 2, y1 + height / 2, width, height), dim=-1)
@@ -61,17 +68,20 @@ def to_cxcywh(boxes: Tensor) -> Tensor:
 
 def from_cxcywh(boxes_cxcywh: Tensor) -> Tensor:
     """Centre and sides (..., 4) -> corners xyxy (..., 4)."""
+    check_form(boxes_cxcywh, "boxes_cxcywh")
     x, y, width, height = boxes_cxcywh.unbind(-1)
     return torch.stack((x - width / 2, y - height / 2, x + width / 2, y + height / 2), dim=-1)
 
 
 def to_xywh(boxes: Tensor) -> Tensor:
     """Corners xyxy (..., 4) -> top left and sides (..., 4)."""
+    check_form(boxes, "boxes")
     return torch.cat((boxes[..., :2], boxes[..., 2:] - boxes[..., :2]), dim=-1)
 
 
 def from_xywh(boxes_xywh: Tensor) -> Tensor:
     """Top left and sides (..., 4) -> corners xyxy (..., 4)."""
+    check_form(boxes_xywh, "boxes_xywh")
     return torch.cat((boxes_xywh[..., :2], boxes_xywh[..., :2] + boxes_xywh[..., 2:]), dim=-1)
 
 
@@ -80,6 +90,7 @@ def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
     A box that lies wholly outside becomes one without area on the border. The gradient of a clipped edge is 0.
     """
+    check_form(boxes, "boxes")
     height, width = size
     x1, y1, x2, y2 = boxes.unbind(-1)
     return torch.stack(
@@ -90,6 +101,7 @@ def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
 def large_enough(boxes: Tensor, smallest: float) -> Tensor:
     """Which boxes (N, 4) have both sides >= `smallest` pixels: their indices, ascending, (K,) int64."""
+    _check_rows(boxes)
     width, height = sides(boxes)
     return torch.nonzero((width >= smallest) & (height >= smallest)).squeeze(1)
 
@@ -99,6 +111,7 @@ def inside_picture(boxes: Tensor, size: tuple[int, int], *, margin: float = 0.0)
 
     Faster R-CNN trains on those with margin 0 alone (https://arxiv.org/abs/1506.01497, Section 3.3).
     """
+    _check_rows(boxes)
     height, width = size
     x1, y1, x2, y2 = boxes.unbind(-1)
     return (x1 >= -margin) & (y1 >= -margin) & (x2 <= width + margin) & (y2 <= height + margin)

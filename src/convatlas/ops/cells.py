@@ -59,19 +59,20 @@ def shape_iou(shapes: Tensor, anchors: Tensor) -> Tensor:
 def assign_best_anchor(
     boxes: Tensor, anchors: Sequence[Tensor], grids: Sequence[tuple[int, int]], size: tuple[int, int]
 ) -> Places:
-    """v2 (one level) and v3: for each object the one anchor, of all levels, whose shape overlaps it most; P = G.
+    """v2 (one level) and v3: for each object the one anchor, of all levels, whose shape overlaps it most.
 
     boxes (G, 4) xyxy in a picture of size (H, W); anchors: widths and heights (K, 2) in pixels, for each level; grids:
-    (rows, columns) of each. Of equal ones the first.
+    (rows, columns) of each. Of equal ones the first. An object without area, which no code can express, has no place.
     """
     _check_objects(boxes, anchors, grids)
     shapes = torch.stack(sides(boxes), dim=1)
-    best = shape_iou(shapes, torch.cat(list(anchors)).to(boxes)).argmax(dim=1)
+    overlap, best = shape_iou(shapes, torch.cat(list(anchors)).to(boxes)).max(dim=1)
+    objects = torch.nonzero(overlap > 0).squeeze(1)
+    best = best[objects]
     counts = torch.tensor([len(level) for level in anchors], device=boxes.device)
     ends = counts.cumsum(0)
     levels = torch.searchsorted(ends, best, right=True)
     cells = torch.stack([centre_cells(boxes, grid, size) for grid in grids])
-    objects = torch.arange(len(boxes), device=boxes.device)
     return Places(objects=objects, levels=levels, anchors=best - (ends - counts)[levels], cells=cells[levels, objects])
 
 

@@ -3,8 +3,8 @@
 R-CNN: Girshick et al., CVPR 2014, https://arxiv.org/abs/1311.2524, Appendix C.
 YOLO v1: Redmon et al., CVPR 2016, https://arxiv.org/abs/1506.02640, Section 2. v2: https://arxiv.org/abs/1612.08242,
 Section 2, "Direct location prediction". v3: https://arxiv.org/abs/1804.02767, Section 2.1. v4:
-https://arxiv.org/abs/2004.10934, Section 3.4, "Eliminate grid sensitivity". v5: Ultralytics' documentation, "YOLOv5
-architecture description".
+https://arxiv.org/abs/2004.10934, Section 4.3, "Eliminate grid sensitivity", in the form of the authors' Darknet, where
+the factor is `scale_x_y`. v5: Ultralytics' documentation, "YOLOv5 architecture description".
 Distances: Tian et al., "FCOS", ICCV 2019, https://arxiv.org/abs/1904.01355, Section 3.1; as a distribution: Li et al.,
 "Generalized Focal Loss", NeurIPS 2020, https://arxiv.org/abs/2006.04388, Equations 4 to 6.
 

@@ -61,8 +61,12 @@ def sample_balanced(
 
     assigned (A,): as `assign_objects` gives it. At most share * count, share 0..1, have an object; background fills
     the rest, as far as there is any. Faster R-CNN: 256 and 0.5; Fast R-CNN: 64 a picture and 0.25. generator: of the
-    processor, so that a seed draws the same everywhere.
+    processor, so that a seed draws the same everywhere. Raises UsageError that names the argument.
     """
+    if assigned.dim() != 1 or assigned.dtype != torch.int64:
+        raise UsageError(f"assigned: expected int64 (A,), got {assigned.dtype} {tuple(assigned.shape)}")
+    if generator is not None and generator.device.type != "cpu":
+        raise UsageError(f"generator: expected one of the processor, got one of {generator.device}")
     if count < 1 or not 0 <= share <= 1:
         raise UsageError(f"count, share: expected 1 or more and 0..1, got {count} and {share}")
     with_object = torch.nonzero(assigned >= 0).squeeze(1)

@@ -9,7 +9,7 @@ sides w <= v overlap by at most (w + v) / 2 - d at distance d of their centres, 
 so d < v ((1 + w / v) / 2 - t), which is at most w (1 - t), or w (1 / t - 1) / 2 where that is more. The boxes lie in
 the cells of a grid, sorted by cell, and a box looks into the cells within that reach.
 Boxes are taken in the order of their scores, some hundreds at a time, and what they suppress is gone before the next
-are taken: of many boxes on one object few ever look for neighbours. A few boxes need no grid.
+are taken: of many boxes on one object few ever look for neighbours. Where few have one label no grid is needed.
 
 IoU has torchvision's order of operations and the dtype of the boxes, so that both agree on the threshold itself.
 """
@@ -24,7 +24,7 @@ from convatlas.ops.box_checks import check_box_array, check_fraction, check_labe
 
 Indices = NDArray[np.intp]
 
-_FEW = 160  # no more boxes than this are compared with all others: a grid would cost more
+_FEW_PAIRS = 1 << 14  # if boxes of one label make no more pairs, all are compared: a grid would cost more
 _CELLS = 1 << 16  # most cells of all grids together: sorting by numbers of 16 bits is fast
 _FIRST_PAIRS = 1 << 15  # pairs looked at in the first step; twice as many in each next one
 _MOST_PAIRS = 1 << 18  # some megabytes: what the processor's cache holds
@@ -37,7 +37,7 @@ def nms(boxes: NDArray[np.floating], scores: NDArray[np.floating], threshold: fl
     boxes (N, 4) xyxy, scores (N,), each float32 or float64; threshold 0..1. Of equal scores the lower index goes first.
     A box without area neither suppresses nor is suppressed. Raises UsageError for anything else.
     """
-    return nms_per_class(boxes, scores, np.zeros(len(boxes), np.int64), threshold)
+    return nms_per_class(boxes, scores, np.zeros(boxes.shape[:1], np.int64), threshold)
 
 
 def nms_per_class(
@@ -49,9 +49,8 @@ def nms_per_class(
     check_label_array(labels, len(boxes))
     check_fraction(threshold, "threshold")
     order = np.argsort(-scores, kind="stable")
-    groups = np.unique(labels, return_inverse=True)[1]
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # areas of huge boxes, as torchvision has them
-        kept = _greedy(_Columns.of(boxes[order]), groups[order], threshold)
+        kept = _greedy(_Columns.of(boxes[order]), labels[order], threshold)
     return order[kept].astype(np.int64)
 
 
@@ -92,18 +91,24 @@ class _Grid:
     last_row: Indices
 
 
-def _greedy(boxes: _Columns, groups: Indices, threshold: float) -> Indices:
+def _greedy(boxes: _Columns, labels: NDArray[np.integer], threshold: float) -> Indices:
     """The rows that are kept, ascending; boxes come the best first."""
     limit = _not_above(threshold, boxes.areas.dtype)
     kept = ~(boxes.areas > 0)  # no box overlaps an empty one
     alive = np.flatnonzero(boxes.areas > 0)
     if not len(alive):
         return np.flatnonzero(kept)
-    if len(alive) <= _FEW:
-        first, second = np.nonzero(np.triu(groups[alive, None] == groups[alive], 1))
-        over = boxes.iou(alive[first], alive[second]) > limit
-        kept[alive[~_suppressed(first[over], second[over], len(alive))]] = True
+    by_label = alive[np.argsort(labels[alive], kind="stable")]  # of each label the best first
+    changes = np.flatnonzero(labels[by_label[1:]] != labels[by_label[:-1]]) + 1
+    stops = np.append(changes, len(alive))
+    sizes = np.diff(stops, prepend=0)
+    if (sizes * (sizes - 1)).sum() <= 2 * _FEW_PAIRS:
+        first, second = _runs(np.arange(1, len(alive) + 1), np.repeat(stops, sizes))
+        over = boxes.iou(by_label[first], by_label[second]) > limit
+        kept[by_label[~_suppressed(first[over], second[over], len(alive))]] = True
         return np.flatnonzero(kept)
+    groups = np.zeros(len(labels), np.intp)  # labels as 0, 1, ...
+    groups[by_label] = np.repeat(np.arange(len(sizes)), sizes)
     grid = _grid(boxes, groups, alive, threshold)
     pairs = _FIRST_PAIRS
     while len(alive):
@@ -187,7 +192,10 @@ def _runs(starts: Indices, stops: Indices) -> tuple[Indices, Indices]:
 
 
 def _suppressed(first: Indices, second: Indices, count: int) -> NDArray[np.bool_]:
-    """Which of `count` boxes go, when each `first` that stays suppresses its `second`; `first` ascends."""
+    """Which of `count` boxes go, when each `first` that stays suppresses its `second`; `first` ascends.
+
+    Ascending must be the order of the scores, as far as boxes of one label go.
+    """
     dead = bytearray(count)  # quicker to ask one by one than an array
     flags = np.frombuffer(dead, np.bool_)
     starts = np.flatnonzero(np.diff(first, prepend=-1))

@@ -1,8 +1,8 @@
 """Features of one size for regions of any size: RoI pooling, warping, alignment, the spatial pyramid, and FPN's levels.
 
 Features are (N, C, H, W); boxes are one tensor (R_n, 4) xyxy for each of the N pictures, in pixels of the picture, of
-the dtype of the features; `scale` is pixels of the map a pixel of the picture, 1 / stride. The result is (R, C, h, w)
-with R = sum of R_n, picture by picture. Wrong shapes and dtypes raise UsageError.
+the dtype of the features; `scale` is pixels of the map a pixel of the picture, 1 / stride. `size` is (h, w), or one
+number; the result is (R, C, h, w) with R = sum of R_n, picture by picture. Wrong shapes and dtypes raise UsageError.
 """
 
 from collections.abc import Sequence
@@ -16,13 +16,13 @@ from convatlas.errors import UsageError
 from convatlas.ops.boxes import areas, check_form
 
 
-def roi_pool(features: Tensor, boxes: Sequence[Tensor], size: tuple[int, int], *, scale: float) -> Tensor:
+def roi_pool(features: Tensor, boxes: Sequence[Tensor], size: int | tuple[int, int], *, scale: float) -> Tensor:
     """Fast R-CNN, https://arxiv.org/abs/1504.08083, Section 2.1: the largest value in each of h x w parts of a region.
 
     Edges are rounded to pixels of the map, and the last pixel counts, as in the authors' code and torchvision: the
-    region holds one pixel at least. No gradient to the boxes. size: (h, w).
+    region holds one pixel at least. No gradient to the boxes.
     """
-    _check(features, boxes, size, scale)
+    size = _check(features, boxes, size, scale)
     pooled: Tensor = torchvision.ops.roi_pool(features, list(boxes), size, scale)
     return pooled
 
@@ -30,7 +30,7 @@ def roi_pool(features: Tensor, boxes: Sequence[Tensor], size: tuple[int, int], *
 def roi_align(
     features: Tensor,
     boxes: Sequence[Tensor],
-    size: tuple[int, int],
+    size: int | tuple[int, int],
     *,
     scale: float,
     samples: int = 2,
@@ -42,7 +42,7 @@ def roi_align(
     its middle at i + 0.5, as boxes mean it; False leaves the half pixel out, which public weights of older networks
     need. No gradient to the boxes.
     """
-    _check(features, boxes, size, scale)
+    size = _check(features, boxes, size, scale)
     if samples < 0:
         raise UsageError(f"samples: expected 0 or more, got {samples}")
     # torchvision takes any number below 1 for "as many as there are pixels".
@@ -50,14 +50,13 @@ def roi_align(
     return pooled
 
 
-def roi_warp(features: Tensor, boxes: Sequence[Tensor], size: tuple[int, int], *, scale: float) -> Tensor:
-    """Dai et al., https://arxiv.org/abs/1512.04412, Section 3.2: the region read bilinearly at h x w points.
+def roi_warp(features: Tensor, boxes: Sequence[Tensor], size: int | tuple[int, int], *, scale: float) -> Tensor:
+    """Dai et al., https://arxiv.org/abs/1512.04412, Section 4: the region read bilinearly at h x w points.
 
     Point (i, j) of the result lies at x1 + j / w of the width and y1 + i / h of the height; beyond the map all is 0. It
     has a gradient to the boxes too, which trains what proposed them. The paper then max-pools the result.
     """
-    _check(features, boxes, size, scale)
-    height, width = size
+    height, width = _check(features, boxes, size, scale)
     across = torch.arange(width, dtype=features.dtype, device=features.device) / width
     down = torch.arange(height, dtype=features.dtype, device=features.device) / height
     warped = []
@@ -108,7 +107,7 @@ def fpn_levels(boxes: Tensor, *, canonical: int = 4, lowest: int = 2, highest: i
 def pyramid_align(
     features: Sequence[Tensor],
     boxes: Sequence[Tensor],
-    size: tuple[int, int],
+    size: int | tuple[int, int],
     *,
     scales: Sequence[float],
     canonical: int = 4,
@@ -124,16 +123,16 @@ def pyramid_align(
     if not features or len(features) != len(scales):
         raise UsageError(f"features, scales: expected one a level, got {len(features)} and {len(scales)}")
     for maps, scale in zip(features, scales, strict=True):
-        _check(maps, boxes, size, scale)
+        height, width = _check(maps, boxes, size, scale)
     counts = [len(regions) for regions in boxes]
     every = torch.cat(list(boxes))
     highest = lowest + len(features) - 1
     levels = fpn_levels(every, canonical=canonical, lowest=lowest, highest=highest)
-    pooled = features[0].new_zeros(len(every), features[0].shape[1], *size)
+    pooled = features[0].new_zeros(len(every), features[0].shape[1], height, width)
     for level, (maps, scale) in enumerate(zip(features, scales, strict=True), start=lowest):
         here = levels == level
         chosen = [regions[some] for regions, some in zip(boxes, torch.split(here, counts), strict=True)]
-        aligned_here = roi_align(maps, chosen, size, scale=scale, samples=samples, aligned=aligned)
+        aligned_here = roi_align(maps, chosen, (height, width), scale=scale, samples=samples, aligned=aligned)
         pooled = pooled.index_put((torch.nonzero(here).squeeze(1),), aligned_here)
     return pooled
 
@@ -146,13 +145,15 @@ def _projected(boxes: Tensor, scale: float, grid: tuple[int, int]) -> Tensor:
     return torch.cat((first, last), dim=1)
 
 
-def _check(features: Tensor, boxes: Sequence[Tensor], size: tuple[int, int], scale: float) -> None:
-    if features.dim() != 4:
-        raise UsageError(f"features: expected (N, C, H, W), got shape {tuple(features.shape)}")
+def _check(features: Tensor, boxes: Sequence[Tensor], size: int | tuple[int, int], scale: float) -> tuple[int, int]:
+    """The size as height and width; raises UsageError for what is wrong."""
+    if features.dim() != 4 or features.shape[0] == 0:
+        raise UsageError(f"features: expected (N, C, H, W) of one picture or more, got shape {tuple(features.shape)}")
     if len(boxes) != features.shape[0]:
         raise UsageError(f"boxes: expected one tensor for each of {features.shape[0]} pictures, got {len(boxes)}")
-    if min(size) < 1:
-        raise UsageError(f"size: expected 1 x 1 or more, got {size}")
+    sizes = tuple(size) if isinstance(size, Sequence) else (size, size)
+    if len(sizes) != 2 or not all(isinstance(each, int | torch.SymInt) and each >= 1 for each in sizes):
+        raise UsageError(f"size: expected height and width, whole numbers from 1, got {size}")
     if not scale > 0:
         raise UsageError(f"scale: expected a number above 0, got {scale}")
     for picture, regions in enumerate(boxes):
@@ -161,3 +162,4 @@ def _check(features: Tensor, boxes: Sequence[Tensor], size: tuple[int, int], sca
             raise UsageError(
                 f"boxes[{picture}]: expected (R, 4) {features.dtype}, got {regions.dtype} {tuple(regions.shape)}"
             )
+    return sizes[0], sizes[1]

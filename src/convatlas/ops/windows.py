@@ -7,7 +7,7 @@ cuts out each window and asks about it. `slide_maps` asks once a size for the sc
 NumPy and Pillow only. Shapes: H x W pixels of a picture, h x w of a window, N windows, K scores of each.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,7 @@ Pair = tuple[int, int]  # along rows (height), along columns (width)
 ScoreWindows = Callable[[Pixels], NDArray[np.floating]]  # (N, h, w, C) uint8 -> (N, K)
 ScoreMap = Callable[[Pixels], NDArray[np.floating]]  # (H, W, C) uint8 -> (rows, columns, K)
 
-_BATCH = 256  # windows that are cut out at once
+_BATCH = 256  # windows that are cut out, and copied, at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,18 +44,18 @@ class ScoredWindows:
     scores: NDArray[np.float32]
 
 
-def pyramid(picture: Pixels, *, smallest: Pair, factor: float = 2**0.5, largest: float = 1.0) -> Iterator[Level]:
+def pyramid(picture: Pixels, *, smallest: int | Pair, factor: float = 2**0.5, largest: float = 1.0) -> Iterator[Level]:
     """The picture at `largest` times its size, then each time 1 / factor as large, down to `smallest`, bilinearly.
 
-    A window of one size thus meets objects of every size. Raises UsageError that names the argument; yields nothing for
-    a picture that is too small at its largest.
+    A window of one size thus meets objects of every size. Yields nothing for a picture that is too small at its
+    largest. Raises UsageError that names the argument, when the first level is asked for.
     """
     pixels = check_pixels(picture)
     if not 1 < factor < np.inf:
         raise UsageError(f"factor must be a finite number above 1, not {factor!r}")
     if not 0 < largest < np.inf:
         raise UsageError(f"largest must be a finite number above 0, not {largest!r}")
-    _check_pair("smallest", smallest)
+    smallest = _pair("smallest", smallest)
     height, width = pixels.shape[:2]
     scale = largest
     while round(height * scale) >= smallest[0] and round(width * scale) >= smallest[1]:
@@ -64,10 +64,12 @@ def pyramid(picture: Pixels, *, smallest: Pair, factor: float = 2**0.5, largest:
         scale /= factor
 
 
-def window_boxes(size: Pair, window: Pair, stride: Pair) -> NDArray[np.float32]:
-    """The places of a window in a picture of a size: (rows, columns, 4) xyxy, only those wholly within."""
-    for name, pair in (("size", size), ("window", window), ("stride", stride)):
-        _check_pair(name, pair)
+def window_boxes(size: int | Pair, window: int | Pair, stride: int | Pair) -> NDArray[np.float32]:
+    """The places of a window in a picture of a size: (rows, columns, 4) xyxy, only those wholly within.
+
+    A number in place of a pair is meant along rows and along columns, here and below. Raises UsageError for others.
+    """
+    size, window, stride = _pair("size", size), _pair("window", window), _pair("stride", stride)
     tops = np.arange(0, size[0] - window[0] + 1, stride[0])
     lefts = np.arange(0, size[1] - window[1] + 1, stride[1])
     top, left = np.meshgrid(tops, lefts, indexing="ij")
@@ -78,23 +80,25 @@ def slide(
     picture: Pixels,
     score: ScoreWindows,
     *,
-    window: Pair,
-    stride: Pair,
+    window: int | Pair,
+    stride: int | Pair,
     factor: float = 2**0.5,
     largest: float = 1.0,
 ) -> ScoredWindows:
     """Naive sliding windows: cut out every window of every level, H x W x (1 or 3) uint8, and score it.
 
-    `score` gets 256 windows at a time, fewer at the end. Raises UsageError when it gives another number of rows.
+    `score` gets 256 windows at a time, fewer at the end; no more are in memory at once. Raises UsageError when it gives
+    another number of rows.
     """
+    window, stride = _pair("window", window), _pair("stride", stride)
 
     def cut_out(pixels: Pixels) -> NDArray[np.floating]:
         every = sliding_window_view(pixels, window, axis=(0, 1))[:: stride[0], :: stride[1]]
+        every = np.moveaxis(every, 2, 4)  # (rows, columns, h, w, C), a view
         rows, columns = every.shape[:2]
-        cut = np.array(np.moveaxis(every, 2, 4)).reshape(rows * columns, *window, pixels.shape[2])
         scores = []
-        for first in range(0, len(cut), _BATCH):
-            batch = cut[first : first + _BATCH]
+        for first in range(0, rows * columns, _BATCH):
+            batch = every[np.divmod(np.arange(first, min(first + _BATCH, rows * columns)), columns)]
             scores.append(score(batch))
             if scores[-1].ndim != 2 or len(scores[-1]) != len(batch):
                 raise UsageError(f"score: expected {len(batch)} rows, one a window, got shape {scores[-1].shape}")
@@ -107,8 +111,8 @@ def slide_maps(
     picture: Pixels,
     score_map: ScoreMap,
     *,
-    window: Pair,
-    stride: Pair,
+    window: int | Pair,
+    stride: int | Pair,
     factor: float = 2**0.5,
     largest: float = 1.0,
 ) -> ScoredWindows:
@@ -117,8 +121,7 @@ def slide_maps(
     window and stride say what part of the level each place is about. Raises UsageError when a map has another number of
     places than the window has.
     """
-    _check_pair("window", window)
-    _check_pair("stride", stride)
+    window, stride = _pair("window", window), _pair("stride", stride)
     boxes, scores = [], []
     for level in pyramid(picture, smallest=window, factor=factor, largest=largest):
         places = window_boxes(level.picture.shape[:2], window, stride)
@@ -128,8 +131,7 @@ def slide_maps(
                 f"score_map: expected {places.shape[0]} x {places.shape[1]} places x scores for a picture of "
                 f"{level.picture.shape[0]} x {level.picture.shape[1]}, got {' x '.join(map(str, scored.shape))}"
             )
-        scale = np.array([level.scale[1], level.scale[0]] * 2, np.float32)
-        boxes.append(places.reshape(-1, 4) / scale)
+        boxes.append(_in_the_picture(places.reshape(-1, 4), level, picture.shape[:2]))
         scores.append(scored.reshape(-1, scored.shape[2]).astype(np.float32))
     if not boxes:
         return ScoredWindows(boxes=np.zeros((0, 4), np.float32), scores=np.zeros((0, 0), np.float32))
@@ -143,6 +145,19 @@ def _resized(pixels: Pixels, rows: int, columns: int) -> Pixels:
     return np.array(image.resize((columns, rows), Image.Resampling.BILINEAR)).reshape(rows, columns, -1)
 
 
-def _check_pair(name: str, pair: Pair) -> None:
-    if len(pair) != 2 or not all(isinstance(each, int | np.integer) and each >= 1 for each in pair):
-        raise UsageError(f"{name} must be two whole numbers >= 1, along rows and along columns, not {pair!r}")
+def _in_the_picture(places: NDArray[np.float32], level: Level, size: tuple[int, ...]) -> NDArray[np.float32]:
+    """Places (N, 4) of a level in the original of a size: divided in float64, so that none reaches out by rounding."""
+    found = (places.astype(np.float64) / np.array([level.scale[1], level.scale[0]] * 2)).astype(np.float32)
+    return np.minimum(found, np.array([size[1], size[0]] * 2, np.float32))
+
+
+def _pair(name: str, given: int | Pair) -> Pair:
+    """Along rows and along columns, of one number or two; raises UsageError that names the argument."""
+    pair = (given, given) if isinstance(given, int | np.integer) else given
+    if not isinstance(pair, Sequence) or len(pair) != 2 or not all(_counts(each) for each in pair):
+        raise UsageError(f"{name} must be two whole numbers >= 1, along rows and along columns, not {given!r}")
+    return int(pair[0]), int(pair[1])
+
+
+def _counts(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1

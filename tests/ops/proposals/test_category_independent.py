@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from convatlas.errors import UsageError
+from convatlas.ops.proposals import category_independent as methods
 from convatlas.ops.proposals.category_independent import (
     CategoryIndependentConfig,
     category_independent,
@@ -18,6 +19,14 @@ from convatlas.ops.proposals.regions import regions_of
 from tests.ops.proposals.pictures import better_than_random, noise, scenes
 
 pytestmark = pytest.mark.row("C-07")
+
+
+def test_more_regions_than_memory_allows_are_refused(monkeypatch):
+    monkeypatch.setattr(methods, "MOST_REGIONS", 2)
+    with pytest.raises(
+        UsageError, match=r"picture: its \d+ regions are more than 2: make it smaller, or k=1\.0 larger"
+    ):
+        category_independent(noise(0, 12, 12), CategoryIndependentConfig(k=1.0))
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -172,7 +172,13 @@ def test_bad_arguments_are_named():
         learn([])
     with pytest.raises(UsageError, match="at least one object"):
         learn([(picture, np.zeros((0, 4)))], SMALL)
-    with pytest.raises(UsageError, match=r"examples\[1\]: boxes: expected finite numbers \(M, 4\)"):
-        learn([(picture, np.array([[0, 0, 5, 5.0]])), (picture, np.array([1.0, 2.0]))], SMALL)
-    with pytest.raises((TypeError, ValueError)):
+    right = (picture, np.array([[0, 0, 5, 5.0]]))
+    for wrong, said in (
+        (np.array([1.0, 2.0]), r"examples\[1\]: boxes: expected N x 4 values"),
+        (np.array([[0, 0, 5, 5], [7, 0, 3, 5.0]]), r"examples\[1\]: boxes\[1\]: expected x1 <= x2"),
+        (np.array([[0, 0, np.nan, 5]]), r"examples\[1\]: boxes\[0\]: expected finite"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            learn([right, (picture, wrong)], SMALL)
+    with pytest.raises(TypeError, match="picture: expected uint8"):
         objectness(np.zeros((4, 4, 3)))

@@ -114,7 +114,18 @@ def test_small_pictures():
 
 
 @pytest.mark.parametrize(
-    "changes", [{"trees": 0}, {"spaces": ()}, {"k": 0}, {"k": np.nan}, {"smallest_object": 0}, {"smallest_object": 1}]
+    "changes",
+    [
+        {"trees": 0},
+        {"spaces": ()},
+        {"spaces": "hsv"},
+        {"spaces": ("hsb",)},
+        {"spaces": ("hsv", "hsv")},
+        {"k": 0},
+        {"k": np.nan},
+        {"smallest_object": 0},
+        {"smallest_object": 1},
+    ],
 )
 def test_impossible_settings_name_the_field(changes):
     with pytest.raises(UsageError, match=rf"PrimConfig\.{next(iter(changes))} must be"):

@@ -1,4 +1,8 @@
-"""Writing COCO's JSON: `annotations/instances_<part>.json` beside `images/<part>/`."""
+"""Writing COCO's JSON: `annotations/instances_<part>.json` beside `images/<part>/`.
+
+Captions, where there are any, stand in `annotations/captions_<part>.json`, as https://cocodataset.org/#format-data has
+them under "Image Captioning".
+"""
 
 import json
 
@@ -25,19 +29,26 @@ def write_coco(export: Export) -> None:
         annotations: list[dict[str, object]] = []
         for index in export.of_part(part):
             sample = export.sample(index)
-            name = export.put_picture(index, export.folder / "images" / (part or ""))
+            name = export.put_picture(index, sample, export.folder / "images" / (part or ""))
             images.append({"id": index + 1, "file_name": name, "width": sample.width, "height": sample.height})
             annotations += [
                 _annotation(sample, row, image=index + 1, identity=written + row + 1) for row in range(len(sample))
             ]
             written += len(sample)
         document = {"images": images, "annotations": annotations, "categories": categories}
-        target = export.folder / "annotations" / f"{_name(part)}.json"
-        write_text(target, json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
+        _write(export, "instances", part, document)
+        if objects.captions is not None:
+            told = [(index + 1, words) for index in export.of_part(part) for words in objects.captions(index)]
+            captions: list[dict[str, object]] = [
+                {"id": number, "image_id": image, "caption": words}
+                for number, (image, words) in enumerate(told, start=1)
+            ]
+            _write(export, "captions", part, {"images": images, "annotations": captions})
 
 
-def _name(part: Split | None) -> str:
-    return "instances" if part is None else f"instances_{part}"
+def _write(export: Export, task: str, part: Split | None, document: dict[str, list[dict[str, object]]]) -> None:
+    target = export.folder / "annotations" / f"{task if part is None else f'{task}_{part}'}.json"
+    write_text(target, json.dumps(document, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def _annotation(sample: Sample, row: int, *, image: int, identity: int) -> dict[str, object]:

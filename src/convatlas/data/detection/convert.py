@@ -27,16 +27,24 @@ _BELOW = "parts of masks below other masks"
 # What a format has no place for, as far as the data have it.
 _LOST: Mapping[str, tuple[str, ...]] = {
     "coco": (),
-    "voc": ("crowd regions", "keypoints", _UNNUMBERED, _BELOW),
-    "yolo": ("crowd regions", "masks", "marks of difficult objects"),
-    "createml": ("crowd regions", "masks", "keypoints", "marks of difficult objects", "classes without an object"),
+    "voc": ("crowd regions", "keypoints", _UNNUMBERED, _BELOW, "captions"),
+    "yolo": ("crowd regions", "masks", "marks of difficult objects", "captions"),
+    "createml": (
+        "crowd regions",
+        "masks",
+        "keypoints",
+        "marks of difficult objects",
+        "classes without an object",
+        "captions",
+    ),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Converted:
-    """What was written. lost: what of this data the format has no place for, with how many objects (or classes) had it.
+    """What was written: so many pictures and objects.
 
+    lost: what of this data the format has no place for, with how many objects (or classes, or captions) had it.
     warnings: what was left out or mended in reading.
     """
 
@@ -72,7 +80,8 @@ def convert_data(
 
     source, format, images: as `open_objects` takes them. Pictures are copied as they are; the source is not changed.
     COCO's masks are written as run lengths: the same pixels, also where they were polygons. YOLO's data are written in
-    parts; pictures without one become train.
+    parts; pictures without one become train, and without a part val its data.yaml names train's folder as that, too,
+    for other readers ask for one.
     Raises what `open_objects` raises, UsageError for an unknown `to`, a folder that holds files, and a class name that
     the format cannot hold, SaveError when the folder cannot be written; then nothing is left of it.
     """
@@ -91,6 +100,7 @@ def write_objects(objects: ObjectSet, folder: Path, *, to: str, progress: Progre
         export = Export(objects=objects, stems=plain_stems(objects.names), folder=temporary, progress=progress)
         WRITERS[to](export)
     count, lost = _count(objects, _LOST[to])
+    count -= lost.get("crowd regions", 0)
     return Converted(
         folder=folder, format=to, pictures=len(objects), objects=count, lost=lost, warnings=objects.warnings
     )
@@ -122,6 +132,7 @@ def _count(objects: ObjectSet, lost: Sequence[str]) -> tuple[int, dict[str, int]
         found[_BELOW] += _overlapping(uncrowded) if held else 0
         found["keypoints"] += int((sample.keypoints[:, :, 2] > 0).any(axis=1).sum())
         found["marks of difficult objects"] += int(sample.difficult.sum())
+        found["captions"] += len(objects.captions(index)) if objects.captions is not None else 0
     found["classes without an object"] = len(objects.classes) - len(classes)
     return count, {name: found[name] for name in lost if found[name]}
 

@@ -11,13 +11,11 @@ def write_createml(export: Export) -> None:
     """Write pictures and annotations. Boxes are written; crowd regions are left out."""
     for part in export.parts:
         folder = export.folder / (part or "")
-        entries = [
-            {
-                "image": export.put_picture(index, folder),
-                "annotations": _annotations(export.sample(index), export.objects.classes),
-            }
-            for index in export.of_part(part)
-        ]
+        entries = []
+        for index in export.of_part(part):
+            sample = export.sample(index)
+            name = export.put_picture(index, sample, folder)
+            entries.append({"image": name, "annotations": _annotations(sample, export.objects.classes)})
         text = json.dumps(entries, ensure_ascii=False, allow_nan=False)
         write_text(folder / "_annotations.createml.json", text + "\n")
 

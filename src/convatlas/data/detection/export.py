@@ -11,9 +11,11 @@ from PIL import Image
 
 from convatlas.data.detection.object_set import ObjectSet
 from convatlas.data.picture_set import FileReader, Reader, SelectionReader
+from convatlas.data.pictures import PICTURE_SUFFIXES, SUFFIXES_OF_FORMAT, channels, examine, measure
+from convatlas.errors import DataError
 from convatlas.types import SPLITS, Sample, Split
 
-_UNSAFE = re.compile(r'[<>:"|?*\\\x00-\x1f]')
+_UNSAFE = re.compile(r'[<>:"|?*/\\\x00-\x1f]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # by Windows
 
 Progress = Callable[[int, int], None]
@@ -47,16 +49,28 @@ class Export:
         """The objects of a picture."""
         return self.objects.truth(index)
 
-    def put_picture(self, index: int, folder: Path) -> str:
-        """Store a picture in `folder`, a file as it is and other pixels as PNG; gives the name with its suffix."""
+    def channels(self, index: int) -> int:
+        """1 for a grey picture, else 3."""
+        path = _file_of(self.objects.read, index)
+        return channels(path, self.objects.names[index]) if path is not None else self.objects.read(index).shape[2]
+
+    def put_picture(self, index: int, sample: Sample, folder: Path) -> str:
+        """Store a picture in `folder`, a file as it is and other pixels as PNG; gives the name with its suffix.
+
+        sample: its objects. Raises DataError for a picture that cannot be read, or that has not the size of the
+        sample: a format that states parts of the picture would put its objects elsewhere.
+        """
         folder.mkdir(parents=True, exist_ok=True)
+        picture = self.objects.names[index]
         path = _file_of(self.objects.read, index)
         if path is not None:
-            name = self.stems[index] + path.suffix.lower()
+            _check_size(picture, measure(path, picture), sample)
+            name = self.stems[index] + _suffix(path, picture)
             shutil.copyfile(path, folder / name)
         else:
             name = self.stems[index] + ".png"
             pixels = self.objects.read(index)
+            _check_size(picture, (pixels.shape[1], pixels.shape[0]), sample)
             image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
             image.save(folder / name, "PNG")
         self.stored.append(index)
@@ -85,7 +99,8 @@ def _last_part(name: str, _: int) -> str:
 
 
 def _whole(name: str, _: int) -> str:
-    return _safe("_".join(PurePosixPath(name).with_suffix("").parts))
+    path = PurePosixPath(name).with_suffix("")
+    return _safe("_".join(path.relative_to(path.anchor).parts))
 
 
 def _numbered(name: str, index: int) -> str:
@@ -95,6 +110,18 @@ def _numbered(name: str, index: int) -> str:
 def _safe(stem: str) -> str:
     plain = _UNSAFE.sub("_", stem).strip(". ") or "picture"
     return f"_{plain}" if _RESERVED.fullmatch(plain) else plain
+
+
+def _suffix(path: Path, name: str) -> str:
+    """How the stored file's name ends: as the picture's own, or where that is no picture's, as its content says."""
+    suffix = path.suffix.lower()
+    return suffix if suffix in PICTURE_SUFFIXES else SUFFIXES_OF_FORMAT[examine(path, name)[1].format][0]
+
+
+def _check_size(name: str, size: tuple[int, int], sample: Sample) -> None:
+    if size != (sample.width, sample.height):
+        stated = f"{sample.width} x {sample.height}"
+        raise DataError(f"{name}: has {size[0]} x {size[1]} pixels, but its annotations state {stated}")
 
 
 def _file_of(read: Reader, index: int) -> Path | None:

@@ -7,6 +7,7 @@ from convatlas.data.pictures import printable
 from convatlas.errors import DataError
 
 _OBJECTS_PER_BYTE = 8  # what parsed annotations take, measured on COCO's: numbers and keys become objects of Python
+_HEAD = 2**20  # bytes, in which the first entry of a list is looked for
 _ALWAYS_READ = 64 * 2**20  # bytes: smaller files are not asked for
 
 
@@ -35,15 +36,26 @@ def load_json(path: Path) -> object:
         raise DataError(f"{name}: cannot be read ({error.strerror or error})") from error
 
 
+def first_entry(path: Path) -> object:
+    """The first entry of a JSON list, of which only the beginning is read; None for all else, also for a broken one."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD).decode("utf-8-sig", "ignore").lstrip()
+        entry: object = json.JSONDecoder().raw_decode(head[1:].lstrip())[0] if head.startswith("[") else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    return entry
+
+
 def free_memory() -> int | None:
     """Bytes that can be had without swapping, on Linux and in its containers; None where the system does not say."""
     found = [free for free in (_free_on_machine(), _free_in_container()) if free is not None]
     return min(found, default=None)
 
 
-def _free_on_machine() -> int | None:
+def _free_on_machine(path: Path = Path("/proc/meminfo")) -> int | None:
     try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        for line in path.read_text(encoding="ascii").splitlines():
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     except (OSError, ValueError, IndexError):
@@ -51,9 +63,8 @@ def _free_on_machine() -> int | None:
     return None
 
 
-def _free_in_container() -> int | None:
+def _free_in_container(group: Path = Path("/sys/fs/cgroup")) -> int | None:
     """What a control group leaves of its limit; file pages that it holds count as free."""
-    group = Path("/sys/fs/cgroup")
     try:
         limit = int((group / "memory.max").read_text(encoding="ascii"))  # "max" where there is none
         used = int((group / "memory.current").read_text(encoding="ascii"))

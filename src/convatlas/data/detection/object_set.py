@@ -19,6 +19,14 @@ class Truths(Protocol):
         ...
 
 
+class Captions(Protocol):
+    """Gives what the picture at an index shows, in words; pickled as `Truths` is."""
+
+    def __call__(self, index: int) -> tuple[str, ...]:
+        """The captions, each a sentence."""
+        ...
+
+
 @dataclass(frozen=True)
 class FileTruths:
     """The objects that files state, polygons filled when they are asked for."""
@@ -43,14 +51,27 @@ class SelectedTruths:
         return self.truths(self.indices[index])
 
 
+@dataclass(frozen=True)
+class SelectedCaptions:
+    """Some pictures' captions of another source, in an order of their own."""
+
+    captions: Captions
+    indices: tuple[int, ...]
+
+    def __call__(self, index: int) -> tuple[str, ...]:
+        """The captions of picture 0 .. N-1 of the selection."""
+        return self.captions(self.indices[index])
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ObjectSet:
     """N named pictures with objects of K classes.
 
     origin: what the user named. format: what it is written in. classes: K names, which `Sample.classes` index.
     names: N distinct names, stable from run to run. splits: the part of each picture, None where the source has none.
-    read: gives the pixels of picture 0 .. N-1. truth: gives its objects. keypoints: what an object's P points are.
-    warnings: what was passed over or mended in reading, in words for the user.
+    read: gives the pixels of picture 0 .. N-1. truth: gives its objects, a `Sample` of the same name. keypoints: what an object's P points are.
+    warnings: what was passed over or mended in reading, in words for the user. captions: gives what picture 0 .. N-1
+    shows, in words, where the source says it.
 
     Raises ValueError when these do not fit together.
     """
@@ -64,6 +85,7 @@ class ObjectSet:
     truth: Truths
     keypoints: KeypointPlan = field(default_factory=KeypointPlan)
     warnings: tuple[str, ...] = ()
+    captions: Captions | None = None
 
     def __post_init__(self) -> None:
         if not self.classes or len(set(self.classes)) != len(self.classes):
@@ -91,6 +113,7 @@ class ObjectSet:
             truth=SelectedTruths(self.truth, chosen),
             keypoints=self.keypoints,
             warnings=self.warnings,
+            captions=SelectedCaptions(self.captions, chosen) if self.captions is not None else None,
         )
 
     def part(self, split: Split) -> "ObjectSet":

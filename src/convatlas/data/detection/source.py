@@ -7,12 +7,13 @@ from typing import cast, get_args
 from convatlas.data.detection.coco import coco_files, list_coco, looks_like_coco
 from convatlas.data.detection.createml import createml_files, is_createml, list_createml
 from convatlas.data.detection.faults import KINDS
-from convatlas.data.detection.json_file import load_json
+from convatlas.data.detection.json_file import first_entry, load_json
 from convatlas.data.detection.label_studio import is_label_studio, list_label_studio
 from convatlas.data.detection.object_set import ObjectSet, object_set
 from convatlas.data.detection.records import Format, ObjectListing
-from convatlas.data.detection.voc import list_voc, voc_files
+from convatlas.data.detection.voc import list_voc, looks_like_voc
 from convatlas.data.detection.yolo import list_yolo, looks_like_yolo
+from convatlas.data.listing import SPLIT_NAMES
 from convatlas.data.pictures import printable
 from convatlas.data.scenes.scene_set import SCENES, embedded_scenes
 from convatlas.data.source import EMBEDDED
@@ -42,8 +43,8 @@ def open_objects(
 ) -> ObjectSet:
     """Open pictures with boxes, masks or keypoints.
 
-    source: a COCO, CreateML or Label Studio JSON file, a data.yaml, a folder in one of these layouts, of VOC's or of
-    YOLO's; or "scenes", the embedded set.
+    source: a COCO, CreateML or Label Studio JSON file, one XML of VOC's, a data.yaml, a folder of COCO's, CreateML's,
+    VOC's or YOLO's; or "scenes", the embedded set.
     format: one of FORMATS; without it, it is recognised. images: the folder of the pictures, where they do not lie
     where the format puts them.
 
@@ -137,7 +138,10 @@ def recognise_format(source: str | Path) -> Format | None:
         return _format_of_folder(path)
     match path.suffix.lower():
         case ".json":
-            return "coco" if looks_like_coco(path) else _format_of_list(load_json(path))
+            if looks_like_coco(path):
+                return "coco"
+            # Told by its first entry a list is parsed only once, when it is read; one that is not may be broken.
+            return _format_of_list([first_entry(path)]) or _format_of_list(load_json(path))
         case ".xml":
             return "voc"
         case ".yaml" | ".yml":
@@ -148,23 +152,17 @@ def recognise_format(source: str | Path) -> Format | None:
 def _format_of_folder(folder: Path) -> Format | None:
     if coco_files(folder):
         return "coco"
-    if (folder / "Annotations").is_dir() or any(folder.glob("*.xml")):
+    if (folder / "Annotations").is_dir() or any(map(looks_like_voc, folder.glob("*.xml"))):
         return "voc"
     if looks_like_yolo(folder):
         return "yolo"
-    if any(_holds_createml(path) for path in createml_files(folder)):
+    if any(is_createml([first_entry(path)]) for path in createml_files(folder)):
         return "createml"
-    # Parts in folders of their own: train/a.xml
-    if any(voc_files(folder / name) for name in ("train", "valid", "val", "test") if (folder / name).is_dir()):
+    # Parts in folders of their own: train/a.xml. Classes of pictures may lie there, too, so no deeper.
+    parts = [place for name in SPLIT_NAMES for place in (folder / name, folder / name / "Annotations")]
+    if any(looks_like_voc(path) for place in parts for path in place.glob("*.xml")):
         return "voc"
     return None
-
-
-def _holds_createml(path: Path) -> bool:
-    try:
-        return is_createml(load_json(path))
-    except DataError:
-        return False
 
 
 def _format_of_list(document: object) -> Format | None:

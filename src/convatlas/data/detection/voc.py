@@ -13,6 +13,7 @@ Classes stand in the order of a `classes.txt`, `labels.txt` or `predefined_class
 """
 
 import contextlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,7 @@ from convatlas.data.pictures import MAX_PIXELS, PICTURE_SUFFIXES, printable
 from convatlas.errors import DataError
 from convatlas.types import SPLITS, Split
 
+_HEAD = 4096  # bytes
 _LABELIMG_S_LOWEST = 1.0  # what labelImg writes for an edge at 0
 
 
@@ -40,6 +42,16 @@ def voc_files(folder: Path) -> list[Path]:
         return sorted(path for path in folder.rglob("*.xml") if not path.name.startswith("."))
     except OSError as error:
         raise DataError(f"{printable(folder)}: cannot be listed ({error.strerror or error})") from error
+
+
+def looks_like_voc(path: Path) -> bool:
+    """Whether the first element of an XML file is `<annotation>`."""
+    try:
+        with path.open("rb") as file:
+            first = re.search(rb"<([A-Za-z_][\w.:-]*)", file.read(_HEAD))
+    except OSError:
+        return False
+    return first is not None and first[1] == b"annotation"
 
 
 def written_by_labelimg(root: Element) -> bool:

@@ -30,8 +30,8 @@ def write_voc(export: Export) -> None:
             stem, sample = export.stems[index], export.sample(index)
             rows = [row for row in range(len(sample)) if not sample.iscrowd[row]]
             masked = holds_masks(sample, len(classes))
-            file_name = export.put_picture(index, folder / "JPEGImages")
-            document = _document(sample, rows, classes, file_name, masked)
+            file_name = export.put_picture(index, sample, folder / "JPEGImages")
+            document = _document(sample, rows, classes, file_name, export.channels(index), masked)
             write_text(folder / "Annotations" / f"{stem}.xml", document)
             if masked:
                 _write_masks(export, stem, sample, rows)
@@ -55,12 +55,14 @@ def _write_list(export: Export, kind: str, part: Split | None, stems: list[str])
         write_text(path, "".join(f"{stem}\n" for stem in stems))
 
 
-def _document(sample: Sample, rows: list[int], classes: tuple[str, ...], file_name: str, masked: bool) -> str:
+def _document(
+    sample: Sample, rows: list[int], classes: tuple[str, ...], file_name: str, depth: int, masked: bool
+) -> str:
     root = ElementTree.Element("annotation")
     _add(root, "folder", "JPEGImages")
     _add(root, "filename", file_name)
     size = ElementTree.SubElement(root, "size")
-    for name, value in (("width", sample.width), ("height", sample.height), ("depth", 3)):
+    for name, value in (("width", sample.width), ("height", sample.height), ("depth", depth)):
         _add(size, name, str(value))
     _add(root, "segmented", str(int(masked)))
     for row in rows:

@@ -17,8 +17,9 @@ def write_yolo(export: Export) -> None:
         name = part or _ONLY_PART
         parts.append(name)
         for index in export.of_part(part):
-            export.put_picture(index, export.folder / "images" / name)
-            lines = "".join(f"{line}\n" for line in _lines(export.sample(index)))
+            sample = export.sample(index)
+            export.put_picture(index, sample, export.folder / "images" / name)
+            lines = "".join(f"{line}\n" for line in _lines(sample))
             write_text(export.folder / "labels" / name / f"{export.stems[index]}.txt", lines)
     objects = export.objects
     text = yaml_text(objects.classes, list(dict.fromkeys(parts)), len(objects.keypoints.names))

@@ -68,8 +68,13 @@ def read_yaml(path: Path, log: FaultLog) -> YoloPlan:
     place = Place(printable(path.name))
     base = _base(path, document.get("path"))
     parts = []
+    read: dict[str, str] = {}  # what a key names -> that key
     for key, split in SPLIT_NAMES.items():
         value = document.get(key)
+        if isinstance(value, str) and read.setdefault(value.strip(), key) != key:
+            reason = f"names the same as {read[value.strip()]}, which its pictures belong to"
+            log.add("not read", place, key, reason)
+            continue
         places = value if isinstance(value, list) else [] if value is None else [value]
         pictures: list[Path] = []
         for each in places:
@@ -174,9 +179,14 @@ def _points(shape: object, place: Place, log: FaultLog) -> tuple[int, int]:
 
 
 def yaml_text(classes: Sequence[str], parts: Sequence[str], points: int = 0) -> str:
-    """A data.yaml beside folders `images/<part>`, as `read_yaml` and other readers of YOLO's data take it."""
-    document: dict[str, object] = {"path": "."}
-    document |= {part: f"images/{part}" for part in parts}
+    """A data.yaml beside folders `images/<part>`, as `read_yaml` and other readers of YOLO's data take it.
+
+    It has no `path`, for that is relative to the file to some and to the current folder to others; without it all take
+    the file's own. Other readers ask for `val`: where there is none, it is said to be train.
+    """
+    document: dict[str, object] = {part: f"images/{part}" for part in parts}
+    if "train" in parts and "val" not in parts:
+        document["val"] = document["train"]
     document["names"] = dict(enumerate(classes))
     if points:
         document["kpt_shape"] = [points, 3]

@@ -1,6 +1,6 @@
 """Scenes as a data set: any number of any kind, and the 1,000 that are called "scenes"."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from convatlas.data.detection.object_set import ObjectSet
@@ -36,9 +36,27 @@ class SceneTruths:
     config: SceneConfig
 
     def __call__(self, index: int) -> Sample:
-        """Boxes, classes, masks and keypoints."""
+        """Boxes, classes, masks and keypoints; named as the set names the scene."""
         part, number = self.places[index]
-        return _composed(number, self.seed, part, self.config).sample
+        return replace(_composed(number, self.seed, part, self.config).sample, name=_name(part, number))
+
+
+@dataclass(frozen=True)
+class SceneCaptions:
+    """What the same scenes show, in words."""
+
+    places: tuple[tuple[Split, int], ...]
+    seed: int
+    config: SceneConfig
+
+    def __call__(self, index: int) -> tuple[str, ...]:
+        """The captions of a scene."""
+        part, number = self.places[index]
+        return _composed(number, self.seed, part, self.config).captions
+
+
+def _name(part: Split, number: int) -> str:
+    return f"{part}/{number:05}.png"
 
 
 @lru_cache(maxsize=8)
@@ -64,11 +82,12 @@ def scene_set(
         origin=SCENES,
         format="scenes",
         classes=CLASSES,
-        names=tuple(f"{part}/{number:05}.png" for part, number in places),
+        names=tuple(_name(part, number) for part, number in places),
         splits=tuple(part for part, _ in places),
         read=SceneReader(places, seed, config),
         truth=SceneTruths(places, seed, config),
         keypoints=KeypointPlan(names=POINTS, skeleton=SKELETON),
+        captions=SceneCaptions(places, seed, config),
     )
 
 

@@ -90,16 +90,21 @@ class CategoryIndependentConfig:
 
 
 DEFAULT: Final = CategoryIndependentConfig()
+MOST_REGIONS = 10_000  # between any two of them a wall is kept: 800 MB
 
 
 def category_independent(picture: Pixels, config: CategoryIndependentConfig = DEFAULT) -> Proposals:
     """Boxes around the figures that grow from seeds of a picture, H x W x (1 or 3) uint8, the best separated first.
 
-    The score falls from 1 with the place in the ranking. Nothing is random. Raises TypeError or ValueError for what is
-    no picture.
+    The score falls from 1 with the place in the ranking. Nothing is random. A picture of half a million pixels is
+    sensible. Raises TypeError or ValueError for what is no picture, UsageError for one of more than 10,000 regions.
     """
     lab = to_colour_space(picture, "lab")
     regions = regions_of(segment(lab, k=config.k, sigma=SIGMA, min_size=round(config.k)))
+    if len(regions) > MOST_REGIONS:
+        raise UsageError(
+            f"picture: its {len(regions)} regions are more than {MOST_REGIONS}: make it smaller, or k={config.k} larger"
+        )
     colour = histograms(regions, colour_bins(lab), COLOUR_BINS)
     texture = histograms(regions, texture_bins(lab), TEXTURE_BINS)
     weights = border_weights(regions, means(regions, lab))

@@ -24,6 +24,14 @@ COLOUR_SPACES: Final[tuple[ColourSpace, ...]] = get_args(ColourSpace)
 _Colours = NDArray[np.float32]  # (H, W, C)
 
 
+def check_spaces(spaces: tuple[ColourSpace, ...], name: str) -> None:
+    """Raise UsageError, with what a setting is called, unless it has one colour space or more, each of them once."""
+    if not isinstance(spaces, tuple) or not spaces or len(set(spaces)) < len(spaces):
+        raise UsageError(f"{name} must be one value or more, each of them once, not {spaces!r}")
+    if not set(spaces) <= set(COLOUR_SPACES):
+        raise UsageError(f"{name} must be among {', '.join(COLOUR_SPACES)}, not {spaces!r}")
+
+
 def to_colour_space(picture: Pixels, space: ColourSpace) -> NDArray[np.float32]:
     """A picture, H x W x (1 or 3) uint8, in a colour space: (H, W, C) float32 in 0..1.
 

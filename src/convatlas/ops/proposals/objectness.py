@@ -19,6 +19,7 @@ from scipy.stats import rankdata
 
 from convatlas.errors import UsageError
 from convatlas.metrics.overlaps import box_iou
+from convatlas.ops.box_checks import check_box_array
 from convatlas.ops.nms_numpy import nms
 from convatlas.ops.proposals.candidates import Proposals, ranked
 from convatlas.ops.proposals.objectness_cues import (
@@ -125,15 +126,15 @@ def learn(
 
     Windows that overlap an object by more than half, and the objects themselves, are the positives; all others of those
     drawn are the negatives. A cue's bins each have as many windows; each counts one more in both classes than seen, so
-    that none is impossible. Raises UsageError when there is no object, or for boxes that are none, naming the example.
+    that none is impossible. Boxes, float32 or float64, are rounded to pixels and cut to the picture; one without area
+    is left out. Raises UsageError when there is no object, or for boxes that are none, naming the example and the box.
     """
     random = np.random.default_rng(seed)
     cues, truths = [], []
     for number, (picture, boxes) in enumerate(examples):
         evidence = evidence_of(picture)
         height, width = evidence.size
-        if boxes.ndim != 2 or boxes.shape[1] != 4 or not np.isfinite(boxes).all():
-            raise UsageError(f"examples[{number}]: boxes: expected finite numbers (M, 4), got shape {boxes.shape}")
+        check_box_array(boxes, f"examples[{number}]: boxes")
         objects = np.clip(np.round(boxes), 0, [width, height, width, height]).astype(np.int64)
         objects = objects[(objects[:, 2:] > objects[:, :2]).all(axis=1)]
         windows = np.concatenate([objects, draw_windows(evidence, config, random)])

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from convatlas.errors import UsageError
 from convatlas.ops.proposals.candidates import Proposals, ranked
-from convatlas.ops.proposals.colour_spaces import ColourSpace, to_colour_space
+from convatlas.ops.proposals.colour_spaces import ColourSpace, check_spaces, to_colour_space
 from convatlas.ops.proposals.felzenszwalb import SIGMA, segment
 from convatlas.ops.proposals.regions import COLOUR_BINS, Regions, colour_bins, histograms, regions_of
 from convatlas.types import Pixels
@@ -56,8 +56,7 @@ class PrimConfig:
     def __post_init__(self) -> None:
         if self.trees < 1:
             raise UsageError(f"PrimConfig.trees must be at least 1, not {self.trees!r}")
-        if not self.spaces:
-            raise UsageError("PrimConfig.spaces must be one colour space or more")
+        check_spaces(self.spaces, "PrimConfig.spaces")
         if not 1 <= self.k < np.inf:
             raise UsageError(f"PrimConfig.k must be at least 1, not {self.k!r}")
         if not 0 < self.smallest_object < 1:

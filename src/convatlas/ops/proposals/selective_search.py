@@ -15,7 +15,7 @@ import numpy as np
 
 from convatlas.errors import UsageError
 from convatlas.ops.proposals.candidates import Proposals, ranked
-from convatlas.ops.proposals.colour_spaces import COLOUR_SPACES, ColourSpace, to_colour_space
+from convatlas.ops.proposals.colour_spaces import ColourSpace, check_spaces, to_colour_space
 from convatlas.ops.proposals.felzenszwalb import segment, smooth
 from convatlas.ops.proposals.grouping import Hierarchy, Similarity, group
 from convatlas.ops.proposals.regions import COLOUR_BINS, TEXTURE_BINS, colour_bins, histograms, regions_of, texture_bins
@@ -39,15 +39,12 @@ class SelectiveSearchConfig:
     thresholds: tuple[float, ...]  # k of the initial segmentation
 
     def __post_init__(self) -> None:
-        for field, values in vars(self).items():
+        check_spaces(self.spaces, "SelectiveSearchConfig.spaces")
+        for field, values in (("similarities", self.similarities), ("thresholds", self.thresholds)):
             if not isinstance(values, tuple) or not values or len(set(values)) < len(values):
                 raise UsageError(
                     f"SelectiveSearchConfig.{field} must be one value or more, each of them once, not {values!r}"
                 )
-        if not set(self.spaces) <= set(COLOUR_SPACES):
-            raise UsageError(
-                f"SelectiveSearchConfig.spaces must be among {', '.join(COLOUR_SPACES)}, not {self.spaces!r}"
-            )
         if not all(1 <= k < np.inf for k in self.thresholds):
             raise UsageError(f"SelectiveSearchConfig.thresholds must be at least 1, not {self.thresholds!r}")
 
