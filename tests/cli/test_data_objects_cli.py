@@ -132,7 +132,8 @@ def test_view_writes_a_page_that_asks_for_nothing(coco: Path, tmp_path: Path) ->
     assert "not drawn: images/b.png: has 50 x 40 pixels, but its annotations state 100 x 80" in result.stderr
     page = out.read_text(encoding="utf-8")
     (alt,) = re.findall(r'<img [^>]*alt="([^"]*)"', page)
-    assert alt == "images/a.png, 100 x 80 pixels: 2 objects: cat (1), &lt;b&gt;dog&lt;/b&gt; (1)"
+    assert alt == "images/a.png, its objects drawn"
+    assert "2 objects: cat (1), &lt;b&gt;dog&lt;/b&gt; (1)" in page
     assert "<b>dog" not in page
     assert "<td>10, 10, 40, 50</td>" in page
     assert "cannot be drawn: has 50 x 40 pixels" in page

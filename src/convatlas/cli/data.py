@@ -44,8 +44,8 @@ ObjectSource = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="A COCO, CreateML or Label Studio .json, VOC's XML, YOLO's data.yaml, a folder of COCO's, CreateML's, VOC's "
-        "or YOLO's, or scenes (the embedded set).",
+        help="A COCO, CreateML or Label Studio .json, VOC's XML, YOLO's data.yaml, a folder of COCO's, CreateML's, "
+        "VOC's or YOLO's, or scenes (the embedded set).",
         show_default=False,
     ),
 ]

@@ -79,8 +79,8 @@ def _checked(sides: ArrayLike, name: str = "sides") -> Sides:
     if not right.all():
         row = int(np.argmin(right))
         raise UsageError(
-            f"{name}[{row}]: expected finite numbers above 0, from {_SMALLEST} to {1 / _SMALLEST}, "
-            f"got {array[row].tolist()}"
+            f"{name}[{row}]: expected finite numbers above 0, got {array[row].tolist()}; "
+            f"{_SMALLEST} to {1 / _SMALLEST} are taken"
         )
     return array
 

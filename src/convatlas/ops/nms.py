@@ -167,7 +167,8 @@ def _check_values(boxes: Tensor, scores: Tensor) -> None:
 def _moved_apart(boxes: Tensor, labels: Tensor) -> Tensor | None:
     """Each label's boxes in a place of their own, float64; None if that moves a corner by a billionth of a side."""
     exact = boxes.double()
-    offsets = _offsets(exact, labels.unique(return_inverse=True)[1])
+    ranks: Tensor = torch.unique(labels, return_inverse=True)[1]
+    offsets = _offsets(exact, ranks)
     moved = exact + offsets
     if not len(exact):
         return moved

@@ -5,6 +5,7 @@ the dtype of the features; `scale` is pixels of the map a pixel of the picture, 
 number; the result is (R, C, h, w) with R = sum of R_n, picture by picture. Wrong shapes and dtypes raise UsageError.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -124,16 +125,17 @@ def pyramid_align(
         raise UsageError(f"features, scales: expected one a level, got {len(features)} and {len(scales)}")
     for maps, scale in zip(features, scales, strict=True):
         height, width = _check(maps, boxes, size, scale)
-    counts = [len(regions) for regions in boxes]
-    every = torch.cat(list(boxes))
     highest = lowest + len(features) - 1
-    levels = fpn_levels(every, canonical=canonical, lowest=lowest, highest=highest)
-    pooled = features[0].new_zeros(len(every), features[0].shape[1], height, width)
+    levels = [fpn_levels(regions, canonical=canonical, lowest=lowest, highest=highest) for regions in boxes]
+    # shape[0], not len: what is exported takes any number of regions.
+    *starts, count = itertools.accumulate((regions.shape[0] for regions in boxes), initial=0)
+    pooled = features[0].new_zeros(count, features[0].shape[1], height, width)
     for level, (maps, scale) in enumerate(zip(features, scales, strict=True), start=lowest):
-        here = levels == level
-        chosen = [regions[some] for regions, some in zip(boxes, torch.split(here, counts), strict=True)]
+        rows = [torch.nonzero(of_picture == level).squeeze(1) for of_picture in levels]
+        chosen = [regions[here] for regions, here in zip(boxes, rows, strict=True)]
         aligned_here = roi_align(maps, chosen, (height, width), scale=scale, samples=samples, aligned=aligned)
-        pooled = pooled.index_put((torch.nonzero(here).squeeze(1),), aligned_here)
+        places = torch.cat([start + here for start, here in zip(starts, rows, strict=True)])
+        pooled = pooled.index_put((places,), aligned_here)
     return pooled
 
 

@@ -147,8 +147,9 @@ def _resized(pixels: Pixels, rows: int, columns: int) -> Pixels:
 
 def _in_the_picture(places: NDArray[np.float32], level: Level, size: tuple[int, ...]) -> NDArray[np.float32]:
     """Places (N, 4) of a level in the original of a size: divided in float64, so that none reaches out by rounding."""
-    found = (places.astype(np.float64) / np.array([level.scale[1], level.scale[0]] * 2)).astype(np.float32)
-    return np.minimum(found, np.array([size[1], size[0]] * 2, np.float32))
+    scale, far = np.array([level.scale[1], level.scale[0]] * 2), np.array([size[1], size[0]] * 2)
+    found: NDArray[np.float64] = np.minimum(places.astype(np.float64) / scale, far)
+    return found.astype(np.float32)
 
 
 def _pair(name: str, given: int | Pair) -> Pair:
@@ -160,4 +161,4 @@ def _pair(name: str, given: int | Pair) -> Pair:
 
 
 def _counts(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 1)

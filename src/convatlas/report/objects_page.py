@@ -31,7 +31,6 @@ def objects_page(objects: ObjectSet, drawn: Sequence[Drawn]) -> str:
     figures = [
         {
             "drawn": each,
-            "words": str(each),
             "address": _address(each.picture) if each.picture is not None else "",
             "rows": _rows(objects, each),
         }

@@ -19,7 +19,7 @@ Polygon = NDArray[np.float64]  # (P, 2), x and y in pixels from the picture's to
 
 _STEPS = 5  # a pixel
 _MIDDLE = 2  # the step of a pixel at which its middle is reached
-_LONGEST = 10_000_000  # steps of an outline: two million pixels; walking them takes about a gigabyte
+_LONGEST = 10_000_000  # steps of an outline: two million pixels; walking them takes half a gigabyte
 
 
 def check_polygon(numbers: object, name: str = "polygon") -> Polygon:
@@ -55,14 +55,16 @@ def check_reach(polygon: Polygon, height: int, width: int) -> None:
     Also for an outline that is too long for any drawing: to fill one takes memory in proportion.
     """
     farthest = max(float(polygon.max()), -float(polygon.min()))
-    if 2 * farthest * _STEPS * len(polygon) > _LONGEST:  # rarely; the length itself takes longer to tell
+    # Nearly always both are told quickly, without a look at each edge.
+    if (
+        farthest > 2 * min(width, height) + _STEPS
+        and (np.abs(polygon).max(axis=0) > (2 * width + _STEPS, 2 * height + _STEPS)).any()
+    ):
+        raise UsageError(f"polygon: a corner lies far outside of the picture of {width} x {height} pixels")
+    if 2 * farthest * _STEPS * len(polygon) > _LONGEST:
         edges = np.abs(np.roll(polygon, -1, axis=0) - polygon)
         if float(edges.max(axis=1).sum()) * _STEPS > _LONGEST:
             raise UsageError(f"polygon: its outline is longer than {_LONGEST // _STEPS:,} pixels")
-    if farthest <= 2 * min(width, height) + _STEPS:  # nearly always, and quickly told
-        return
-    if (np.abs(polygon).max(axis=0) > (2 * width + _STEPS, 2 * height + _STEPS)).any():
-        raise UsageError(f"polygon: a corner lies far outside of the picture of {width} x {height} pixels")
 
 
 def _filled(polygon: Polygon, height: int, width: int) -> Rle:

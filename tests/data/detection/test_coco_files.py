@@ -195,6 +195,9 @@ def test_a_mask_without_a_box_has_the_mask_s(tmp_path: Path) -> None:
         ({"segmentation": [[1, 2, 3, 4, 5, float("nan")]]}, "malformed mask", "polygon 0: number 5 is not finite"),
         ({"segmentation": [[0, 0, 1e7, 0, 0, 9]]}, "malformed mask", "lies far outside"),
         ({"segmentation": [5]}, "malformed mask", "polygon 0"),
+        ({"segmentation": [[1, 2, [3], 4, 5, 6]]}, "malformed mask", "polygon 0: expected numbers only"),
+        ({"segmentation": [[[1, 2], [3, 4], [5, 9]]]}, "malformed mask", "polygon 0: expected numbers only"),
+        ({"segmentation": {"size": [80, 100], "counts": [1, [2]]}}, "malformed mask", "a list of whole numbers"),
         ({"segmentation": "no"}, "malformed mask", "expected polygons, or size and counts"),
         ({"segmentation": {"size": [100, 80], "counts": [8000]}}, "malformed mask", "size: expected [80, 100]"),
         ({"segmentation": {"size": [80, 100], "counts": [7999]}}, "malformed mask", "counts: add up to 7,999 pixels"),
@@ -229,6 +232,7 @@ def test_all_faults_are_found_in_one_pass(tmp_path: Path) -> None:
         images=[
             IMAGE,
             IMAGE | {"id": 2, "file_name": "gone.jpg"},
+            IMAGE | {"id": 8, "file_name": "a" * 300 + ".jpg"},
             IMAGE | {"file_name": "other.jpg"},
             IMAGE | {"id": 3},
             IMAGE | {"id": 4, "file_name": "../up.jpg"},
@@ -237,7 +241,13 @@ def test_all_faults_are_found_in_one_pass(tmp_path: Path) -> None:
             IMAGE | {"id": 7, "width": "100"},
             7,
         ],
-        categories=[DOG, DOG, PERSON | {"id": 2, "name": "dog"}, {"id": 3}, PERSON | {"skeleton": [[1, 9]]}],
+        categories=[
+            DOG,
+            DOG,
+            PERSON | {"id": 2, "name": "dog"},
+            {"id": 3, "name": "\ud800"},
+            PERSON | {"skeleton": [[1, 9]]},
+        ],
         annotations=[
             ANNOTATION,
             ANNOTATION,
@@ -250,9 +260,10 @@ def test_all_faults_are_found_in_one_pass(tmp_path: Path) -> None:
     assert [kind for kind, _ in said] == [
         "duplicate id",  # category 18 twice
         "duplicate id",  # two categories called dog
-        "no class",  # a category without a name
+        "no class",  # a category whose name is half a character
         "no class",  # a line between keypoints that are not there
         "missing picture",
+        "missing picture",  # of a name longer than any system has
         "duplicate id",  # two pictures 397133
         "bad picture",  # leads out of the folder
         "bad picture",  # the same, as Windows writes it
@@ -270,8 +281,8 @@ def test_all_faults_are_found_in_one_pass(tmp_path: Path) -> None:
     ]
     assert said[0][1] == "a.json, category #1, id: 18 stands more than once among the categories"
     assert said[4][1] == f"a.json, gone.jpg, file_name: there is no {tmp_path / 'gone.jpg'}"
-    assert said[5][1] == "a.json, other.jpg, id: 397133 has another picture"
-    assert said[15][1] == "a.json, 000000397133.jpg, annotation 82445: is annotation 82445 once more"
+    assert said[6][1] == "a.json, other.jpg, id: 397133 has another picture"
+    assert said[16][1] == "a.json, 000000397133.jpg, annotation 82445: is annotation 82445 once more"
 
 
 def test_the_same_picture_in_two_parts(tmp_path: Path) -> None:

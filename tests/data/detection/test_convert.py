@@ -1,5 +1,6 @@
 """From each format into each other: the same objects, what cannot be kept is said, nothing is half-written."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from convatlas.data.detection.records import KeypointPlan
 from convatlas.data.detection.source import open_objects
 from convatlas.data.picture_set import ArrayReader
 from convatlas.data.scenes.scene_set import scene_set
-from convatlas.errors import DataError, SaveError, UsageError
+from convatlas.errors import DataError, UsageError
 from convatlas.types import Rle, Sample
 from tests.data.detection.files import fingerprint, put_json, put_picture, put_text
 
@@ -35,7 +36,7 @@ def everything() -> ObjectSet:
     keypoints = np.zeros((3, 2, 3), np.float32)
     keypoints[0] = [[20.5, 30.5, 2], [40.5, 50.5, 1]]
     full = Sample(
-        name="a",
+        name="x/a.png",
         height=HEIGHT,
         width=WIDTH,
         boxes=np.array(boxes, np.float32),
@@ -46,7 +47,7 @@ def everything() -> ObjectSet:
         difficult=np.array([False, False, True]),
     )
     empty = Sample(
-        name="b",
+        name="y/a.png",
         height=HEIGHT,
         width=WIDTH,
         boxes=np.zeros((0, 4), np.float32),
@@ -91,7 +92,7 @@ def test_coco_keeps_everything(tmp_path: Path) -> None:
 
 def test_voc(tmp_path: Path) -> None:
     done, back = written(tmp_path, "voc")
-    assert done.lost == {"crowd regions": 1, "keypoints": 1}
+    assert (done.objects, done.lost) == (2, {"crowd regions": 1, "keypoints": 1})
     sample = back.truth(0)
     assert (back.classes, back.splits) == (everything().classes, ("train", "val"))
     assert sample.boxes.tolist() == [[10.25, 20, 50.5, 60.75], [60, 10, 70, 30]]
@@ -208,6 +209,110 @@ def test_names_that_a_system_refuses_are_changed(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out" / "images").rglob("*.png")) == ["_CON.png", "what______.png"]
 
 
+def test_pictures_from_anywhere_stay_in_the_folder(tmp_path: Path) -> None:
+    """Of annotations that lie elsewhere: two pictures of one name, whose set's names are whole paths."""
+    for part in ("train", "val"):
+        put_picture(tmp_path / "far" / part / "a.png")
+        put_text(tmp_path / "far" / part / "a.txt", "0 0.5 0.5 0.2 0.2\n")
+    yaml = f"path: {(tmp_path / 'far').as_posix()}\ntrain: train\nval: val\nnames: [cat]\n"
+    path = put_text(tmp_path / "here" / "data.yaml", yaml)
+    before = fingerprint(tmp_path)
+    convert_data(path, tmp_path / "out", to="voc")
+    made = {name for name in fingerprint(tmp_path) if name not in before}
+    assert made and all(name.startswith("out/") for name in made)
+    assert len(open_objects(tmp_path / "out")) == 2
+
+
+def test_a_picture_whose_name_says_no_format_is_stored_as_what_it_is(tmp_path: Path) -> None:
+    picture = put_picture(tmp_path / "in" / "a.png")
+    picture.rename(tmp_path / "in" / "photo.1:2")
+    document = {
+        "images": [{"id": 1, "file_name": "photo.1:2", "width": 100, "height": 80}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5]}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    convert_data(put_json(tmp_path / "in" / "a.json", document), tmp_path / "out", to="yolo")
+    assert [path.name for path in (tmp_path / "out" / "images" / "train").iterdir()] == ["photo.png"]
+    assert len(open_objects(tmp_path / "out")) == 1
+
+
+@pytest.mark.parametrize("to", ["coco", "voc", "yolo", "createml"])
+def test_a_picture_of_another_size_than_stated_is_refused(tmp_path: Path, to: str) -> None:
+    put_picture(tmp_path / "in" / "a.png", 100, 80)
+    document = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 200, "height": 160}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 50, 50]}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    path = put_json(tmp_path / "in" / "a.json", document)
+    with pytest.raises(DataError, match=r"^a\.png: has 100 x 80 pixels, but its annotations state 200 x 160$"):
+        convert_data(path, tmp_path / "out", to=to)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_text_that_yolo_s_readers_get(tmp_path: Path) -> None:
+    """https://docs.ultralytics.com/datasets/detect: a class, then middle and size in parts of the picture."""
+    picture = put_picture(tmp_path / "in" / "a.png")
+    document = {
+        "images": [{"id": 1, "file_name": picture.name, "width": 100, "height": 80}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 2, "bbox": [10, 20, 30, 50]}],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+    }
+    convert_data(put_json(tmp_path / "in" / "a.json", document), tmp_path / "out", to="yolo")
+    out = tmp_path / "out"
+    assert (out / "labels" / "train" / "a.txt").read_text(encoding="utf-8") == "1 0.25 0.5625 0.3 0.625\n"
+    assert (out / "data.yaml").read_text(encoding="utf-8") == (
+        "train: images/train\nval: images/train\nnames:\n  0: cat\n  1: dog\n"
+    )
+    assert open_objects(out).splits == ("train",)
+
+
+def test_torchvision_reads_the_voc_that_is_written(tmp_path: Path) -> None:
+    """Its own reader, and the numbers of the file: pixels from 1, both ends inside (Development Kit, Section 6)."""
+    from torchvision.datasets import VOCDetection
+
+    picture = put_picture(tmp_path / "in" / "train" / "a.jpg")
+    document = {
+        "images": [{"id": 1, "file_name": picture.name, "width": 100, "height": 80}],
+        "annotations": [{"id": 1, "image_id": 1, "category_id": 2, "bbox": [10, 20, 30, 50]}],
+        "categories": [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}],
+    }
+    put_json(tmp_path / "in" / "train" / "_annotations.coco.json", document)
+    convert_data(tmp_path / "in", tmp_path / "root" / "VOCdevkit" / "VOC2012", to="voc")
+    ((image, read),) = VOCDetection(tmp_path / "root", year="2012", image_set="train")
+    assert image.size == (100, 80)
+    assert read["annotation"]["size"] == {"width": "100", "height": "80", "depth": "3"}
+    (found,) = read["annotation"]["object"]
+    assert found["name"] == "dog"
+    assert found["bndbox"] == {"xmin": "11", "ymin": "21", "xmax": "40", "ymax": "70"}
+
+
+@pytest.mark.parametrize(("mode", "depth"), [("L", "1"), ("I;16", "1"), ("RGB", "3"), ("P", "3")])
+def test_voc_says_how_many_channels_a_picture_has(tmp_path: Path, mode: str, depth: str) -> None:
+    (tmp_path / "in").mkdir()
+    Image.new(mode, (100, 80)).save(tmp_path / "in" / "a.png")
+    put_text(tmp_path / "in" / "a.txt", "0 0.5 0.5 0.2 0.2\n")
+    put_text(tmp_path / "in" / "classes.txt", "cat\n")
+    convert_data(tmp_path / "in", tmp_path / "out", to="voc")
+    document = (tmp_path / "out" / "Annotations" / "a.xml").read_text(encoding="utf-8")
+    assert f"<depth>{depth}</depth>" in document
+
+
+def test_captions_are_written_where_the_format_has_them(tmp_path: Path) -> None:
+    scenes = scene_set(train=2, val=1, seed=5)
+    assert scenes.captions is not None
+    assert write_objects(scenes, tmp_path / "coco", to="coco").lost == {}
+    document = json.loads((tmp_path / "coco" / "annotations" / "captions_train.json").read_text(encoding="utf-8"))
+    told = [(entry["image_id"], entry["caption"]) for entry in document["annotations"]]
+    assert told == [(index + 1, words) for index in range(2) for words in scenes.captions(index)]
+    assert len({entry["id"] for entry in document["annotations"]}) == len(told)
+    last = scenes.take([2])
+    assert last.captions is not None
+    assert last.captions(0) == scenes.captions(2)
+    for to in ("voc", "yolo", "createml"):
+        assert write_objects(last, tmp_path / to, to=to).lost["captions"] == len(last.captions(0))
+
+
 def test_nothing_is_half_written(tmp_path: Path) -> None:
     document = {
         "images": [{"id": n, "file_name": f"{n}.png", "width": 100, "height": 80} for n in range(3)],
@@ -222,7 +327,7 @@ def test_nothing_is_half_written(tmp_path: Path) -> None:
         if done == 2:
             (tmp_path / "in" / "2.png").unlink()
 
-    with pytest.raises(SaveError):
+    with pytest.raises(DataError, match=r"2\.png: there is no such file"):
         convert_data(path, tmp_path / "out", to="voc", progress=then_gone)
     assert [each.name for each in tmp_path.iterdir()] == ["in"]
 

@@ -43,9 +43,24 @@ def test_small_files_and_unknown_memory_are_no_reason_to_refuse(
         assert str(load_json(path)) == "[1, nan]"
 
 
-def test_free_memory_is_some_or_not_known() -> None:
-    free = free_memory()
-    assert free is None or 2**20 < free < 2**50
+def test_free_memory_is_the_least_that_machine_and_container_leave(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meminfo, group = tmp_path / "meminfo", tmp_path / "group"
+    on_machine, in_container = json_file._free_on_machine, json_file._free_in_container
+    monkeypatch.setattr(json_file, "_free_on_machine", lambda: on_machine(meminfo))
+    monkeypatch.setattr(json_file, "_free_in_container", lambda: in_container(group))
+    assert free_memory() is None
+    meminfo.write_text("MemTotal:       8000 kB\nMemFree:         100 kB\nMemAvailable:    3000 kB\n")
+    assert free_memory() == 3000 * 1024
+    group.mkdir()
+    for name, text in {"max": "1000000\n", "current": "700000\n", "stat": "anon 1\ninactive_file 50000\n"}.items():
+        (group / f"memory.{name}").write_text(text)
+    assert free_memory() == 350_000
+    (group / "memory.max").write_text("max\n")
+    assert free_memory() == 3000 * 1024
+    meminfo.write_text("nonsense\n")
+    assert free_memory() is None
 
 
 def test_a_json_that_cannot_be_opened(tmp_path: Path) -> None:

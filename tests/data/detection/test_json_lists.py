@@ -53,6 +53,7 @@ def test_createml_of_parts(tmp_path: Path) -> None:
     ("annotation", "kind", "words"),
     [
         (box(""), "unknown class", "label: expected the name of a class, got ''"),
+        (box("\ud800"), "unknown class", "label: expected the name of a class, got '\\ud800'"),
         (box(None), "unknown class", "label: expected the name of a class, got None"),
         (7, "unknown class", "label: expected the name of a class"),
         (box(x="5"), "malformed", "coordinates: expected x, y, width, height, got {'x': '5'"),
@@ -178,11 +179,17 @@ def test_a_turned_rectangle_is_an_outline(tmp_path: Path) -> None:
         "/data/local-files/?d=photos/a.png",
         "photos%2Fa.png",
         "file:///mnt/pictures/a.png",
+        "/data/local-files/?d=C:\\photos\\a.png",
+        "C:\\photos\\a.png",
+        "/data/local-files/?d=..%5C..%5Ca.png",  # leads out of the folder on Windows
+        "C:a.png",
+        "http://[photos/a.png",  # no address at all
     ],
 )
 def test_addresses_of_pictures(tmp_path: Path, address: str) -> None:
     put_picture(tmp_path / "far" / "a.png")
-    path = put_json(tmp_path / "export.json", [task(rectangle(), data={"text": "b", "photo": address})])
+    data = {"text": "see http://[here", "photo": address}
+    path = put_json(tmp_path / "export.json", [task(rectangle(), data=data)])
     assert open_objects(path, images=tmp_path / "far").names == ("a.png",)
 
 
@@ -213,6 +220,11 @@ def test_the_annotation_that_counts(tmp_path: Path) -> None:
         (rectangle() | {"original_width": 50}, "size", "original_width, original_height: (50, 80), but the picture"),
         (rectangle() | {"image_rotation": 90}, "not read", "image_rotation: the picture was turned by 90 degrees"),
         (rectangle() | {"type": "brushlabels"}, "not read", "'brushlabels' is neither"),
+        ({"from_id": "a", "to_id": "b", "type": "relation"}, "not read", "region #1, type: 'relation' is neither"),
+        (rectangle() | {"value": 7}, "malformed", "value: expected a region"),
+        (rectangle("\ud800"), "unknown class", "expected one label"),
+        (rectangle(x=290, rotation=9), "malformed mask", "value: polygon: a corner lies far outside"),
+        (polygon([[1, 2], [3, 4], [290, 6]]), "malformed mask", "value/points: polygon: a corner lies far outside"),
         (polygon([[1, 2], [3, 4]]), "malformed mask", "value/points: polygon: expected x, y of three corners"),
         (polygon([[1, 2], [3, 4], [5]]), "malformed mask", "value/points: expected pairs x, y"),
         (polygon([[1, 2], [3, 4], [5, "6"]]), "malformed mask", "value/points: polygon: expected numbers only"),

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from convatlas.data.detection import createml
+from convatlas.data.detection import source as source_module
 from convatlas.data.detection.convert import WRITERS, write_objects
+from convatlas.data.detection.json_file import load_json
 from convatlas.data.detection.source import FORMATS, has_objects, list_objects, open_objects, recognise_format
 from convatlas.data.scenes.scene_set import scene_set
 from convatlas.errors import DataError, UsageError
@@ -53,6 +56,34 @@ def test_a_file_of_none_of_the_formats(tmp_path: Path, document: object) -> None
 def test_a_broken_json_is_called_that(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.json: is not JSON \(line 1, column 3"):
         has_objects(put_text(tmp_path / "a.json", "[1"))
+
+
+@pytest.mark.parametrize("part", ["train", "valid"])
+def test_a_stray_xml_is_no_annotation(tmp_path: Path, part: str) -> None:
+    put_picture(tmp_path / part / "cat" / "1.png")
+    put_text(tmp_path / "pom.xml", "<project><annotation/></project>")
+    put_text(tmp_path / part / "notes.xml", "<?xml version='1.0'?>\n<notes/>")
+    put_text(tmp_path / part / "cat" / "1.xml", "<annotation/>")  # deep among pictures of a class
+    assert recognise_format(tmp_path) is None
+    put_text(tmp_path / part / "Annotations" / "1.xml", "<!-- made by hand -->\n<annotation/>")
+    assert recognise_format(tmp_path) == "voc"
+
+
+def test_a_list_is_parsed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_picture(tmp_path / "a.png")
+    box = {"label": "cat", "coordinates": {"x": 50, "y": 40, "width": 20, "height": 40}}
+    path = put_json(tmp_path / "a.json", [{"image": "a.png", "annotations": [box]}])
+    parsed: list[Path] = []
+
+    def count(path: Path) -> object:
+        parsed.append(path)
+        return load_json(path)
+
+    for module in (source_module, createml):
+        monkeypatch.setattr(module, "load_json", count)
+    assert has_objects(path)
+    assert len(open_objects(path)) == 1
+    assert parsed == [path]
 
 
 def test_an_unknown_format(tmp_path: Path) -> None:

@@ -214,8 +214,15 @@ def test_all_faults_are_found_in_one_pass(tmp_path: Path) -> None:
 
 
 def test_the_same_picture_in_two_parts(tmp_path: Path) -> None:
-    said = one(tmp_path, LINES, "train: .\nval: .\nnames: [person, car]\n")
+    put_text(tmp_path / "train.txt", "./a.png\n")
+    said = one(tmp_path, LINES, "train: train.txt\nval: .\nnames: [person, car]\n")
     assert said == [("two parts", "a.txt, a.png: is in train already")]
+
+
+def test_a_part_that_is_said_to_be_another_is_read_once(tmp_path: Path) -> None:
+    said = one(tmp_path, LINES, "train: .\nval: .\nnames: [person, car]\n")
+    assert said == [("not read", "data.yaml, val: names the same as train, which its pictures belong to")]
+    assert open_objects(tmp_path).splits == ("train",)
 
 
 @pytest.mark.parametrize(
@@ -229,6 +236,12 @@ def test_the_same_picture_in_two_parts(tmp_path: Path) -> None:
         ("names: [a]\n", "names no part"),
         ("- a\n", "expected keys train, val and names"),
         ("train: .\nnames: !!python/object/apply:os.getcwd []\n", "is not YAML"),
+        ('train: .\nnames: [a]\nnc: !!int ""\n', "is not YAML"),
+        ("train: .\nnames: [a]\nnc: !!bool maybe\n", "is not YAML"),
+        ("train: .\nnames: [a]\nnc: !!timestamp soon\n", "is not YAML"),
+        ("train: .\nnames: [a, [b]]\n", r"expected the name of a class, got \['b'\]"),
+        ('train: .\nnames: ["\\uD800"]\n', "expected the name of a class"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\ntrain: .\nnames: *b\n", "has aliases"),
     ],
 )
 def test_what_is_no_data_yaml(tmp_path: Path, yaml: str, words: str) -> None:
@@ -237,6 +250,14 @@ def test_what_is_no_data_yaml(tmp_path: Path, yaml: str, words: str) -> None:
     with pytest.raises(DataError, match=words) as caught:
         list_yolo(path)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_names_that_no_system_has(tmp_path: Path) -> None:
+    long = "a" * 300
+    put_text(tmp_path / "val.txt", f"{long}.png\n/\n./a.png\n")
+    yaml = f"path: {long}\ntrain: {long}\nval: val.txt\nnames: [person, car]\n"
+    said = one(tmp_path, LINES, yaml)
+    assert [kind for kind, _ in said] == ["no file", "missing picture"]
 
 
 def test_a_part_that_is_not_there(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_pixels_and_objects_are_those_of_the_scenes(some: ObjectSet) -> None:
         scene = compose(place, seed=5, part=part, config=CONFIG)
         assert (some.read(index) == scene.pixels).all()
         assert (some.truth(index).boxes == scene.sample.boxes).all()
-        assert some.truth(index).name == scene.sample.name
+        assert some.truth(index).name == some.names[index]
 
 
 def test_a_set_goes_to_worker_processes_small(some: ObjectSet) -> None:
@@ -107,7 +107,9 @@ def test_as_coco_they_are_what_pycocotools_reads(some: ObjectSet, tmp_path: Path
 def test_as_voc_boxes_count_from_one_and_masks_are_pictures(some: ObjectSet, tmp_path: Path) -> None:
     written = write_objects(some, tmp_path / "voc", to="voc")
     objects = sum(len(some.truth(index)) for index in range(7))
-    assert (written.objects, written.lost) == (objects, {"keypoints": objects})
+    assert some.captions is not None
+    captions = sum(len(some.captions(index)) for index in range(7))
+    assert (written.objects, written.lost) == (objects, {"keypoints": objects, "captions": captions})
     for index, stem in enumerate([*(f"train_{each:05}" for each in range(4)), "val_00000", "val_00001", "test_00000"]):
         sample = some.truth(index)
         root = ElementTree.parse(tmp_path / "voc" / "Annotations" / f"{stem}.xml").getroot()
@@ -140,6 +142,7 @@ def test_read_again_they_are_as_they_were(form: str, some: ObjectSet, tmp_path: 
         place = places[stem]
         ours, theirs = some.truth(index), again.truth(place)
         assert again.splits[place] == some.splits[index]
+        assert theirs.name == again.names[place]
         assert (again.read(place) == some.read(index)).all()
         assert theirs.classes.tolist() == ours.classes.tolist()
         np.testing.assert_allclose(theirs.boxes, ours.boxes, atol=0 if form != "yolo" else 1e-3)
@@ -161,6 +164,7 @@ def test_read_again_they_are_as_they_were(form: str, some: ObjectSet, tmp_path: 
         (["a.jpg", "A.png"], ["000000_a", "000001_A"]),  # one file on Windows and macOS
         (["con.png", "x/nul.jpg"], ["_con", "_nul"]),
         (["a:b?.png", " .png"], ["a_b_", "picture"]),
+        (["/data/x/a.jpg", "/data/y/a.jpg"], ["data_x_a", "data_y_a"]),
     ],
 )
 def test_names_are_distinct_and_can_be_stored_anywhere(names: list[str], stems: list[str]) -> None:

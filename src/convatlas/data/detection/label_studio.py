@@ -180,19 +180,16 @@ def _object(region: object, number: int, size: tuple[int, int], place: Place, re
     identity = region.get("id") if isinstance(region, dict) else None
     where = f"region {identity}" if is_text(identity) and identity else f"region #{number}"
     at = Place(place.file, place.picture, where)
-    if not isinstance(region, dict):
-        log.add("malformed", at, "", f"expected a region, got {shown(region)}")
-        return None
-    shape, value = region.get("type"), region.get("value")
-    if shape not in _SHAPES:  # other tools' regions, and relations between regions, which have no value
+    shape, value = (region.get("type"), region.get("value")) if isinstance(region, dict) else (None, None)
+    if isinstance(region, dict) and shape not in _SHAPES:  # of other tools; relations, which have no value
         log.add("not read", at, "type", f"{shown(shape)} is neither rectanglelabels nor polygonlabels")
         return None
-    if not isinstance(value, dict):
-        log.add("malformed", at, "value", f"expected the places of a region, got {shown(value)}")
+    if not isinstance(region, dict) or not isinstance(value, dict):
+        log.add("malformed", at, "value", f"expected a region, got {shown(region)}")
         return None
     if not _same_size(region, size, at, log):
         return None
-    name = _label(value.get(shape), shape, at, log)
+    name = _label(value.get(shape), str(shape), at, log)
     corners = _rectangle(value, size, at, log) if shape == "rectanglelabels" else _polygon(value, size, at, log)
     if name is None or corners is None:
         return None
@@ -203,12 +200,6 @@ def _object(region: object, number: int, size: tuple[int, int], place: Place, re
     if box is None:
         return None
     outlined = shape == "polygonlabels" or bool(value.get("rotation"))
-    if outlined:
-        try:
-            check_reach(corners, size[1], size[0])
-        except UsageError as error:
-            log.add("malformed mask", at, "value", str(error))
-            return None
     label = reading.labels.setdefault(name, len(reading.labels))
     return ObjectRecord(where=at.annotation, label=label, box=box, outline=(corners,) if outlined else None)
 
@@ -250,6 +241,12 @@ def _rectangle(value: Mapping[str, object], size: tuple[int, int], place: Place,
     sine, cosine = math.sin(math.radians(rotation)), math.cos(math.radians(rotation))
     turned = np.stack([sides @ [cosine, -sine], sides @ [sine, cosine]], axis=1) if rotation else sides
     corners: Polygon = turned + np.array([x * across, y * down])
+    if rotation:  # an outline; of others the box alone counts, and is cut
+        try:
+            check_reach(corners, size[1], size[0])
+        except UsageError as error:
+            log.add("malformed mask", place, "value", str(error))
+            return None
     return corners
 
 
@@ -264,8 +261,9 @@ def _polygon(value: Mapping[str, object], size: tuple[int, int], place: Place, l
         polygon = check_polygon([number for pair in pairs for number in pair])
         if np.abs(polygon).max() > _FARTHEST:
             raise UsageError(f"expected hundredths of the picture, got {np.abs(polygon).max():g}")
+        in_pixels: Polygon = polygon * (np.array(size) / 100)
+        check_reach(in_pixels, size[1], size[0])
     except UsageError as error:
         log.add("malformed mask", place, "value/points", str(error))
         return None
-    in_pixels: Polygon = polygon * (np.array(size) / 100)
     return in_pixels

@@ -69,9 +69,9 @@ class ObjectSet:
 
     origin: what the user named. format: what it is written in. classes: K names, which `Sample.classes` index.
     names: N distinct names, stable from run to run. splits: the part of each picture, None where the source has none.
-    read: gives the pixels of picture 0 .. N-1. truth: gives its objects, a `Sample` of the same name. keypoints: what an object's P points are.
-    warnings: what was passed over or mended in reading, in words for the user. captions: gives what picture 0 .. N-1
-    shows, in words, where the source says it.
+    read: gives the pixels of picture 0 .. N-1. truth: gives its objects, a `Sample` of the same name.
+    keypoints: what an object's P points are. warnings: what was passed over or mended in reading, in words for the
+    user. captions: gives what picture 0 .. N-1 shows, in words, where the source says it.
 
     Raises ValueError when these do not fit together.
     """

@@ -138,15 +138,19 @@ def recognise_format(source: str | Path) -> Format | None:
         return _format_of_folder(path)
     match path.suffix.lower():
         case ".json":
-            if looks_like_coco(path):
-                return "coco"
-            # Told by its first entry a list is parsed only once, when it is read; one that is not may be broken.
-            return _format_of_list([first_entry(path)]) or _format_of_list(load_json(path))
+            return _format_of_json(path)
         case ".xml":
             return "voc"
         case ".yaml" | ".yml":
             return "yolo"
     return None
+
+
+def _format_of_json(path: Path) -> Format | None:
+    if looks_like_coco(path):
+        return "coco"
+    # Told by its first entry a list is parsed only once, when it is read; one that is not may be broken.
+    return _format_of_list([first_entry(path)]) or _format_of_list(load_json(path))
 
 
 def _format_of_folder(folder: Path) -> Format | None:
