@@ -2,7 +2,7 @@
 
 import pytest
 
-IN_A_ROW = ("test_contract.py", "test_tracing.py")
+IN_A_ROW = ("test_contract.py", "test_tracing.py", "test_compiled.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
@@ -136,6 +137,7 @@ SHORTER = {
 }
 
 NAMES = list_models()
+TOO_LONG_TO_TRACE = {"resnet1202_cifar"}  # 600 blocks that are all alike: minutes
 # Fewer units where a hundred million weights would only take time: all that is tried besides the counts has these.
 LIGHTER = {
     **{
@@ -175,6 +177,14 @@ WITH_AUXILIARY = {
 def marked(*values: object) -> object:
     """A case for `make test-all` alone."""
     return pytest.param(*values, marks=pytest.mark.every_variant)
+
+
+def traced(*, always: Collection[str]) -> pytest.MarkDecorator:
+    """Those designs in a short form always; the others' short forms and every network as it is with the mark."""
+    assert set(always) <= set(SHORTER)
+    short = [(name, each) if name in always else marked(name, each) for name, each in SHORTER.items()]
+    whole = [name for name in NAMES if SHORTER.get(name) != {} and name not in TOO_LONG_TO_TRACE]
+    return pytest.mark.parametrize(("name", "changes"), [*short, *(marked(name, {}) for name in whole)])
 
 
 def pytorchcv_pairs(start: str, *, always: set[str]) -> pytest.MarkDecorator:

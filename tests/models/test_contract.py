@@ -1,4 +1,4 @@
-"""What every network of the catalog promises, checked on each of them; test_tracing.py has what needs a tracer.
+"""What every network of the catalog promises, checked on each of them; test_tracing and test_compiled need a tracer.
 
 The smallest member of each design runs always; its larger ones, which are the same code, with `every_variant`.
 """

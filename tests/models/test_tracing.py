@@ -1,4 +1,4 @@
-"""What tracers make of every network of the catalog: torch.export, ONNX and torch.compile, each against the network.
+"""What torch.export and ONNX make of every network of the catalog, each against the network.
 
 The smallest member of each design is tried in a short form, and with `every_variant` all of them as they are.
 """
@@ -6,7 +6,6 @@ The smallest member of each design is tried in a short form, and with `every_var
 import copy
 import functools
 import io
-from collections.abc import Collection
 
 import onnxruntime
 import pytest
@@ -14,43 +13,11 @@ import torch
 from torch import nn
 
 from convatlas.catalog import card
-from tests.models.members import (
-    ALWAYS,
-    NAMES,
-    SHORTER,
-    images,
-    marked,
-    settled,
-    with_auxiliary,
-)
+from tests.models.members import ALWAYS, SHORTER, images, settled, traced, with_auxiliary
 
 ANY_BATCH = ({0: torch.export.Dim("N", min=1)},)
-TOO_LONG_TO_TRACE = {"resnet1202_cifar"}  # 600 blocks that are all alike: minutes
 
 LONG_IN_ONNX = {"inception_v4", "mnasnet_small", "nasnet_mobile", "shufflenet_v2_large"}  # seconds each
-# A chain, response normalisation, branches, shortcuts, zero-padded ones, concatenation, groups and shuffles, separable
-# convolutions, squeeze-and-excitation, padding that depends on the size, attention.
-COMPILED = {
-    "lenet5",
-    "zfnet",
-    "googlenet",
-    "resnet18",
-    "resnet20_cifar",
-    "densenet121",
-    "shufflenet_v1_g3",
-    "mobilenet_v2",
-    "mobilenet_v3_small",
-    "efficientnet_lite0",
-    "vit_ti_16",
-}
-
-
-def traced(*, always: Collection[str]) -> pytest.MarkDecorator:
-    """Those designs in a short form always; the others' short forms and every network as it is with the mark."""
-    assert set(always) <= set(SHORTER)
-    short = [(name, each) if name in always else marked(name, each) for name, each in SHORTER.items()]
-    whole = [name for name in NAMES if SHORTER.get(name) != {} and name not in TOO_LONG_TO_TRACE]
-    return pytest.mark.parametrize(("name", "changes"), [*short, *(marked(name, {}) for name in whole)])
 
 
 @pytest.fixture(autouse=True)
@@ -92,15 +59,6 @@ def test_onnx_agrees_for_any_batch(name, changes):
         exact = copy.deepcopy(network).double()(x.double())
     bound = max(4 * (expected - exact).abs().max().item(), 1e-4 * exact.abs().max().item())
     assert (torch.from_numpy(answers) - exact).abs().max() <= bound
-
-
-@traced(always=COMPILED)  # what export can follow, the compiler can
-def test_compiles_as_one_graph(name, changes):
-    torch.compiler.reset()
-    network = settled(name, **changes)
-    compiled = torch.compile(network, fullgraph=True, backend="aot_eager")
-    x = images(name)
-    torch.testing.assert_close(compiled(x), network(x))
 
 
 @with_auxiliary("googlenet", "inception_v3")
