@@ -4,8 +4,9 @@ The boxes are those of a dense detector: three a place at strides of 8, 16 and 3
 one of some objects pulled onto it, the others about their anchors, of low scores. Of them come the best, as detectors
 choose them. Beside these are the hard cases: boxes apart, of which nearly all are kept, and boxes crowded on a few
 objects, of which nearly all go. torchvision looks at no values, so that ours is asked not to either (`check=False`),
-and once more as users ask it. The answers are equal, index by index, or the measurement stops. To look at the values of
-a hundred boxes takes a good part of the kernel's own time, so that there ours is the slower: the last line says where.
+and once more as users ask it. The answers are equal, index by index, or the measurement stops. To look at the values
+takes some 15 microseconds, and the kernel some 30 for a hundred boxes, 150 for 2,000 of which few are kept: so ours,
+asked as users ask it, is the slower there, and the last line says where and by how much. Per class it is not.
 """
 
 import statistics

@@ -1,5 +1,7 @@
 """Selective Search as a whole: its settings, the order of its boxes, and what they find."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -47,6 +49,25 @@ def test_a_seed_orders_the_same_boxes():
     assert np.array_equal(first.boxes, again.boxes)
     assert not np.array_equal(first.boxes, other.boxes)
     assert sorted(first.boxes.tolist()) == sorted(other.boxes.tolist())
+
+
+def test_threads_change_nothing_but_the_time():
+    picture = noise(0, 40, 50)
+    alone, together = (selective_search(picture, QUALITY, threads=threads) for threads in (1, 3))
+    assert np.array_equal(alone.boxes, together.boxes)
+    assert np.array_equal(alone.scores, together.scores)
+
+
+def test_one_who_wants_the_first_grouping_alone_waits_for_no_other():
+    every = groupings(noise(0, 40, 50), QUALITY, threads=1)
+    next(every)
+    every.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+
+
+def test_no_threads_at_all():
+    with pytest.raises(UsageError, match="threads: expected a whole number of at least 1, got 0"):
+        selective_search(noise(0, 8, 8), threads=0)
 
 
 def test_finds_objects_better_than_chance_and_more_strategies_find_more():

@@ -7,7 +7,9 @@ Choices that the paper leaves open: the initial segmentation (`felzenszwalb`), w
 space, has a Gaussian of 0.8 and regions of at least k pixels.
 """
 
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,29 +60,48 @@ QUALITY: Final = SelectiveSearchConfig(
 )
 
 
-def selective_search(picture: Pixels, config: SelectiveSearchConfig = FAST, *, seed: int = 0) -> Proposals:
+def selective_search(
+    picture: Pixels, config: SelectiveSearchConfig = FAST, *, seed: int = 0, threads: int | None = None
+) -> Proposals:
     """The boxes of all regions of all groupings of a picture, H x W x (1 or 3) uint8.
 
     Section 3.3: a region at position i of its grouping, 1 being the whole picture, is ranked by i times a random number
     of 0..1, the lowest first, so that large regions come early but not always. `seed` draws these; the boxes are the
-    same for any. The score is that product, negated. Raises TypeError or ValueError for what is no picture.
+    same for any. The score is that product, negated. threads: see `groupings`; they change nothing but the time.
+    Raises TypeError or ValueError for what is no picture, and UsageError for a number of threads below 1.
     """
     boxes, positions = [], []
-    for hierarchy in groupings(picture, config):
+    for hierarchy in groupings(picture, config, threads=threads):
         boxes.append(hierarchy.boxes)
         positions.append(hierarchy.positions)
     all_positions = np.concatenate(positions)
     return ranked(np.concatenate(boxes), -all_positions * np.random.default_rng(seed).random(len(all_positions)))
 
 
-def groupings(picture: Pixels, config: SelectiveSearchConfig = FAST) -> Iterator[Hierarchy]:
-    """One hierarchy for each colour space, threshold and set of similarities, in this order."""
-    for space in config.spaces:
-        values = to_colour_space(picture, space)
-        smoothed, colours, textures = smooth(values), colour_bins(values), texture_bins(values)
-        for k in config.thresholds:
-            regions = regions_of(segment(smoothed, k=k, sigma=0, min_size=round(k)))
-            colour = histograms(regions, colours, COLOUR_BINS)
-            texture = histograms(regions, textures, TEXTURE_BINS)
-            for similarity in config.similarities:
-                yield group(regions, similarity, colour, texture)
+def groupings(
+    picture: Pixels, config: SelectiveSearchConfig = FAST, *, threads: int | None = None
+) -> Iterator[Hierarchy]:
+    """One hierarchy for each colour space, threshold and set of similarities, in this order.
+
+    threads: how many segment at a time, which is most of the work, while one more groups what is segmented; None for
+    one a processor.
+    """
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads: expected a whole number of at least 1, got {threads}")
+    planes = [to_colour_space(picture, space) for space in config.spaces]
+    pool = ThreadPoolExecutor(threads or os.cpu_count() or 1)
+    try:
+        segmented = [
+            [pool.submit(segment, smoothed, k=k, sigma=0, min_size=round(k)) for k in config.thresholds]
+            for smoothed in map(smooth, planes)
+        ]
+        for values, of_space in zip(planes, segmented, strict=True):
+            colours, textures = colour_bins(values), texture_bins(values)
+            for labels in of_space:
+                regions = regions_of(labels.result())
+                colour = histograms(regions, colours, COLOUR_BINS)
+                texture = histograms(regions, textures, TEXTURE_BINS)
+                for similarity in config.similarities:
+                    yield group(regions, similarity, colour, texture)
+    finally:  # also when nobody wants the rest
+        pool.shutdown(cancel_futures=True)
