@@ -146,7 +146,7 @@ def test_view_of_the_voc_sample(voc_sample: Path, tmp_path: Path) -> None:
     assert (len(objects.classes), len(objects.truth(0))) == (20, 19)
     out = tmp_path / "sheet.png"
     result = run("view", voc_sample, "--out", out, "--size", "1000")
-    assert result.stdout == f"1 of 1 pictures, with 19 objects: {out}\n"
+    assert result.stdout == f"1 of 1 picture, with 19 objects: {out}\n"
     assert result.stderr.endswith("SegmentationObject: of VOC the boxes are read, not the masks\n")
     with Image.open(out) as sheet:
         assert sheet.size == (1000 + 20, 1000 + 30 + 20)

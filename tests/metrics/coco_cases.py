@@ -190,8 +190,8 @@ def _shape(each, i, kind):
         mask = each.masks[i]
         size = (mask.height, mask.width)
         return {"segmentation": coco_mask.frPyObjects({"size": size, "counts": mask.counts.tolist()}, *size)}
-    if kind == "keypoint":
-        return {"keypoints": each.keypoints[i].astype(np.float64).ravel().tolist()}
+    if kind == "keypoint":  # COCO's are numbers of pixels, half a pixel before their middles
+        return {"keypoints": (each.keypoints[i].astype(np.float64) - [0.5, 0.5, 0]).ravel().tolist()}
     return {}
 
 

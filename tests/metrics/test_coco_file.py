@@ -1,6 +1,7 @@
 """From a file of annotations to COCO's figures: our reader and measure against pycocotools on the same file."""
 
 import contextlib
+import dataclasses
 import io
 import json
 
@@ -12,7 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from convatlas.data.detection.source import open_objects
-from convatlas.metrics.coco import BOXES, MASKS, evaluate_coco
+from convatlas.metrics.coco import BOXES, KEYPOINTS, MASKS, evaluate_coco
 from convatlas.types import Rle
 from tests.metrics.coco_cases import found
 
@@ -95,3 +96,48 @@ def test_one_file_read_by_both(tmp_path, seed, steps):
             ours = evaluate_coco(truths, detections, data.classes, settings).summary()
             np.testing.assert_allclose([-1 if v is None else v for v in ours.values()], theirs.stats, atol=1e-9)
             assert 0.05 < ours["AP"] < 0.95
+
+
+@pytest.mark.parametrize("steps", [1, 100], ids=["whole pixels, as in COCO's files", "hundredths"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_file_with_keypoints(tmp_path, seed, steps):
+    """COCO's keypoints are numbers of pixels, ours their middles; also of people of whom no keypoint is labelled."""
+    random = np.random.default_rng(seed)
+    category = {"id": 1, "name": "person", "keypoints": ["head", "hand", "foot"], "skeleton": [[1, 2]]}
+    true, results = [], []
+    Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "a.png")
+    for number in range(8):
+        left, top, side = 20 * number, 40, 16
+        places = np.round(random.uniform(0, side, (3, 2)) * steps) / steps + [left, top]
+        seen = random.integers(1, 3, 3) * (number % 2)  # every other one has none that is labelled
+        flat = np.concatenate([places, seen[:, None]], axis=1) * (seen > 0)[:, None]
+        labelled = bool(seen.all())
+        true.append(
+            {"id": number + 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "area": 64.0 if labelled else 4.0}
+        )
+        true[-1] |= {"bbox": [left, top, side, side], "keypoints": flat.ravel().tolist(), "num_keypoints": 3 * labelled}
+        # Of the others all lie just below their doubled boxes, where half a pixel decides.
+        below = np.round(random.uniform(0.2, 1.7) * steps) / steps if steps > 1 else 1
+        answers = places + random.integers(-2, 3, (3, 2)) if labelled else [[left, top + 2 * side + below]] * 3
+        result = {"image_id": 1, "category_id": 1, "score": float(random.integers(1, 6)) / 8}
+        results.append(result | {"keypoints": np.concatenate([answers, np.ones((3, 1))], axis=1).ravel().tolist()})
+    path = tmp_path / "person_keypoints.json"
+    images = [{"id": 1, "file_name": "a.png", "height": HEIGHT, "width": WIDTH}]
+    document = {"images": images, "categories": [category], "annotations": true}
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+    data = open_objects(path)
+    points = np.reshape([result["keypoints"] for result in results], (-1, 3, 3))
+    points[:, :, :2] += 0.5
+    scores = [result["score"] for result in results]
+    ours = found("a.png", np.zeros((8, 4)), np.zeros(8), scores, size=(HEIGHT, WIDTH), keypoints=points)
+    settings = dataclasses.replace(KEYPOINTS, sigmas=(0.3, 0.2, 0.4))
+    with contextlib.redirect_stdout(io.StringIO()):
+        file = COCO(str(path))
+        theirs = COCOeval(file, file.loadRes(results), "keypoints")
+        theirs.params.kpt_oks_sigmas = np.array(settings.sigmas)
+        theirs.evaluate()
+        theirs.accumulate()
+    curve = evaluate_coco([data.truth(0)], [ours], data.classes, settings)
+    np.testing.assert_allclose(np.nan_to_num(curve.precision, nan=-1), theirs.eval["precision"], rtol=0, atol=1e-9)
+    assert 0.02 < curve.average_precision() < 0.98

@@ -159,6 +159,15 @@ def test_however_few_are_done_in_a_step(monkeypatch, step):
     assert arrays.nms(boxes, scores, 0.4).tolist() == expected
 
 
+@pytest.mark.parametrize("most", [-1, 10**9])
+@pytest.mark.parametrize("objects", [3, 100])
+def test_pair_by_pair_or_box_by_box(monkeypatch, most, objects):
+    boxes, scores = clustered(200, 4, objects=objects)
+    labels = np.arange(200) % 2
+    monkeypatch.setattr(arrays, "_PAIR_BY_PAIR", most)
+    assert arrays.nms_per_class(boxes, scores, labels, 0.4).tolist() == by_definition(boxes, scores, 0.4, labels)
+
+
 def test_a_threshold_that_float32_cannot_hold_is_met_on_its_right_side():
     """3 / 10 in float32 is a little above 0.3, 7 / 10 a little below 0.7: torchvision compares with the exact 0.3."""
     for shared, threshold in ((3, 0.3), (7, 0.7), (1, 1 / 3)):
@@ -237,6 +246,26 @@ def test_boxes_are_not_moved_where_float64_cannot_hold_their_places():
     lines = torch.tensor([[0.0, 0, 2.0**53, 1], [0.25, 0.25, 0.25, 9.25]], dtype=torch.float64)
     assert tensors._moved_apart(lines, labels[:2]) is not None, "a box without area overlaps none, wherever it is"
     assert tensors._moved_apart(boxes[:0], labels[:0]).shape == (0, 4)
+
+
+class OnGpu(torch.Tensor):
+    """A tensor that says that it is on a GPU: which way it goes is seen without one."""
+
+    device = property(lambda self: torch.device("cuda"))
+
+
+def test_what_is_on_a_gpu_is_looked_at_and_suppressed_there(monkeypatch):
+    boxes, scores = (torch.from_numpy(each) for each in clustered(500, 7))
+    labels = torch.arange(500) % 3
+    there = [each.as_subclass(OnGpu) for each in (boxes, scores, labels)]
+    expected, per_class = tensors.nms(boxes, scores, 0.5), tensors.nms_per_class(boxes, scores, labels, 0.5)
+    with monkeypatch.context() as patch:
+        patch.delattr(tensors, "_array")  # the way to the processor
+        assert torch.equal(tensors.nms(*there[:2], 0.5), expected)
+        assert torch.equal(tensors.nms_per_class(*there, 0.5), per_class)
+    scores[3] = float("nan")
+    with pytest.raises(UsageError, match=r"scores\[3\]"):
+        tensors.nms_per_class(*there, 0.5)
 
 
 def test_neighbours_alone_are_looked_at(monkeypatch):

@@ -35,8 +35,7 @@ AnySource = Annotated[
         metavar="SOURCE",
         help="What is trained on: a folder of class folders, a folder with train/val/test, a folder with IDX files, a "
         ".csv manifest, or digits (the embedded set). Or pictures with objects: a COCO, CreateML or Label Studio "
-        ".json, VOC's XML, YOLO's data.yaml, a folder of COCO's, CreateML's, VOC's or YOLO's, or scenes (the embedded "
-        "set).",
+        ".json, VOC's XML, YOLO's data.yaml, a folder of one of these, or scenes (the embedded set).",
         show_default=False,
     ),
 ]
@@ -44,8 +43,8 @@ ObjectSource = Annotated[
     str,
     typer.Argument(
         metavar="SOURCE",
-        help="A COCO, CreateML or Label Studio .json, VOC's XML, YOLO's data.yaml, a folder of COCO's, CreateML's, "
-        "VOC's or YOLO's, or scenes (the embedded set).",
+        help="A COCO, CreateML or Label Studio .json, VOC's XML, YOLO's data.yaml, a folder of one of these, or scenes "
+        "(the embedded set).",
         show_default=False,
     ),
 ]
@@ -122,7 +121,7 @@ def view(
     from convatlas.errors import UsageError
     from convatlas.files import new_file
 
-    with_objects = has_objects(source, format)
+    with_objects = has_objects(source, format, images)
     if out.suffix.lower() != ".png" and not (with_objects and out.suffix.lower() == ".html"):
         raise UsageError(f"--out: expected a name that ends in .png{' or .html' * with_objects}, got {out}")
     if out.is_dir():
@@ -131,8 +130,6 @@ def view(
         objects = open_objects(source, format=format, images=images)
         _view_objects(objects, out, count or 24, size or 384, split, seed)
         return
-    if images is not None:
-        raise UsageError("--images: pictures that are labelled as a whole lie in the source; leave it out")
     count = count or 64
     pictures = _part(source, split, seed)
     sheet = contact_sheet(pictures, count=count, size=size or 96, seed=seed)
@@ -170,7 +167,7 @@ def _view_objects(objects: "ObjectSet", out: Path, count: int, size: int, split:
         if each.picture is None:
             note(f"not drawn: {each}")
     shown = sum(len(each.sample) for each in drawn)
-    print_line(f"{len(drawn)} of {len(objects)} pictures, with {shown} objects: {out}")
+    print_line(f"{len(drawn)} of {_counted(len(objects), 'picture')}, with {_counted(shown, 'object')}: {out}")
 
 
 @app.command("convert")
@@ -182,7 +179,10 @@ def convert(
     images: ImagesOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write pictures with objects in another format, as a whole or not at all, and say what it has no place for."""
+    """Write pictures with objects in another format, as a whole or not at all, and say what it has no place for.
+
+    Masks are written to VOC's pictures of them, too, but read back from VOC are the boxes alone.
+    """
     from convatlas.data.detection.convert import convert_data
 
     with _progress("writing") as progress:
@@ -194,7 +194,7 @@ def convert(
         note(f"warning: {warning}")
     for what, number in done.lost.items():
         note(f"lost: {what} ({number:,}); {to} has no place for them")
-    print_line(f"{done.pictures:,} pictures with {done.objects:,} objects as {to}: {out}")
+    print_line(f"{_counted(done.pictures, 'picture')} with {_counted(done.objects, 'object')} as {to}: {out}")
 
 
 @app.command("samples")
@@ -242,9 +242,7 @@ def _print_report(report: "DataReport") -> None:
         print_table(["class", *heads], rows, right=heads)
         print_line()
     if report.objects is not None:
-        print_line(
-            f"objects of {report.format} in {report.pictures:,} {'picture' if report.pictures == 1 else 'pictures'}\n"
-        )
+        print_line(f"objects of {report.format} in {_counted(report.pictures, 'picture')}\n")
     if report.width is not None and report.height is not None:
         print_line(f"width    {_words(report.width)} pixels")
         print_line(f"height   {_words(report.height)} pixels")
@@ -267,11 +265,15 @@ def _print_report(report: "DataReport") -> None:
 def _verdict(report: "DataReport") -> str:
     errors = sum(finding.severity == "error" for finding in report.findings)
     if errors:
-        return f"not fit to train on: {errors} {'error' if errors == 1 else 'errors'}"
+        return f"not fit to train on: {_counted(errors, 'error')}"
     warnings = len(report.findings)
     if warnings:
-        return f"fit to train on, with {warnings} {'warning' if warnings == 1 else 'warnings'}"
+        return f"fit to train on, with {_counted(warnings, 'warning')}"
     return "fit to train on"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _words(spread: "Spread") -> str:

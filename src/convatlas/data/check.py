@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from convatlas.data.detection.check import check_objects, check_scenes
-from convatlas.data.detection.source import has_objects
+from convatlas.data.detection.source import has_objects, is_scenes
 from convatlas.data.digits import read_digits
 from convatlas.data.duplicates import exact_duplicates
 from convatlas.data.folder import list_folder
@@ -16,9 +16,7 @@ from convatlas.data.looks import Look, Progress, look_at_all, picture_findings
 from convatlas.data.manifest import list_manifest
 from convatlas.data.picture_set import PictureSet
 from convatlas.data.report import DataReport, Finding, in_order, spread, tally
-from convatlas.data.scenes.scene_set import SCENES
 from convatlas.data.source import Kind, recognise
-from convatlas.errors import UsageError
 from convatlas.types import SPLITS
 
 FEW_PICTURES = 10  # with fewer a class is hardly learned
@@ -41,12 +39,10 @@ def check_data(
     Raises DataError only where nothing can be listed: no such folder, no CSV, no IDX, no annotations; UsageError for an
     unknown format.
     """
-    if source == SCENES and format in (None, SCENES):
+    if is_scenes(source, format, images):
         return check_scenes(progress)
-    if has_objects(source, format):
+    if has_objects(source, format, images):
         return check_objects(source, format=format, images=images, progress=progress)
-    if images is not None:
-        raise UsageError("images: pictures that are labelled as a whole lie in the source; leave it out")
     kind = recognise(source) if format is None else cast("Kind", format)
     survey = _survey(source, kind)
     listing, pictures = survey.listing, survey.pictures

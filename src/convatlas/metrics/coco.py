@@ -5,7 +5,8 @@ pages of cocodataset.org (detection, keypoints). The values equal those of pycoc
 a class in an area range) is NaN in arrays and None in summaries, where pycocotools has -1.
 Equal holds for what float32 holds, as `Sample` and `Detections` have it: of boxes in hundredths of a pixel, an overlap
 within 1e-6 of a threshold may fall on its other side. Run lengths with empty runs inside, which pycocotools adds up to
-too small an intersection, count here as the pixels that they stand for.
+too small an intersection, count here as the pixels that they stand for. Keypoints are the middles of pixels, half a
+pixel more than the numbers in COCO's files.
 Areas: an object's is as stated, and a detection's is of what is compared; pycocotools takes a detection's box instead
 where a result file has both boxes and masks.
 Shapes: K classes, T thresholds, A area ranges, M limits of detections, D detections, R = 101 recalls.

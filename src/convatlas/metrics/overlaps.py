@@ -55,7 +55,8 @@ def keypoint_similarity(
 
     found (n, J, 2) or more columns; true (n, J, 3) with v; boxes (n, 4) and areas (n,) of the objects; sigmas (J,).
     OKS = mean over the labelled keypoints (v > 0) of exp(-d^2 / (2 area (2 sigma)^2)). An object without a labelled
-    keypoint takes for d the distance of each keypoint to its box doubled about its centre, by axis.
+    keypoint takes for d the distance of each keypoint to its box doubled about its centre, by axis; there COCO compares
+    numbers of pixels with edges, half a pixel less than the middles of pixels that keypoints are here.
     """
     away = found[:, :, :2] - true[:, :, :2]
     labelled = true[:, :, 2] > 0
@@ -63,7 +64,7 @@ def keypoint_similarity(
     none = np.flatnonzero(count == 0)
     if none.size:
         low, high = boxes[none, None, :2], boxes[none, None, 2:]
-        side, points = high - low, found[none, :, :2]
+        side, points = high - low, found[none, :, :2] - 0.5
         away[none] = np.maximum(0, low - side - points) + np.maximum(0, points - (low + side * 2))
         labelled[none] = True
         count[none] = labelled.shape[1]

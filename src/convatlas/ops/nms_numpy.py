@@ -25,6 +25,7 @@ from convatlas.ops.box_checks import check_box_array, check_fraction, check_labe
 Indices = NDArray[np.intp]
 
 _FEW_PAIRS = 1 << 14  # if boxes of one label make no more pairs, all are compared: a grid would cost more
+_PAIR_BY_PAIR = 1 << 10  # so few overlaps are gone through one by one, more of them box by box
 _CELLS = 1 << 16  # most cells of all grids together: sorting by numbers of 16 bits is fast
 _FIRST_PAIRS = 1 << 15  # pairs looked at in the first step; twice as many in each next one
 _MOST_PAIRS = 1 << 18  # some megabytes: what the processor's cache holds
@@ -51,7 +52,7 @@ def nms_per_class(
     order = np.argsort(-scores, kind="stable")
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # areas of huge boxes, as torchvision has them
         kept = _greedy(_Columns.of(boxes[order]), labels[order], threshold)
-    return order[kept].astype(np.int64)
+    return order[kept].astype(np.int64, copy=False)
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class _Columns:
         return cls(x1, y1, x2, y2, (x2 - x1) * (y2 - y1))
 
     def iou(self, first: Indices, second: Indices) -> NDArray[np.floating]:
-        """Of pairs of rows (P,), none without area."""
+        """Of pairs of rows (P,); nan of two without area."""
         width = np.minimum(self.x2[first], self.x2[second]) - np.maximum(self.x1[first], self.x1[second])
         height = np.minimum(self.y2[first], self.y2[second]) - np.maximum(self.y1[first], self.y1[second])
         shared = np.maximum(width, 0) * np.maximum(height, 0)
@@ -94,21 +95,21 @@ class _Grid:
 def _greedy(boxes: _Columns, labels: NDArray[np.integer], threshold: float) -> Indices:
     """The rows that are kept, ascending; boxes come the best first."""
     limit = _not_above(threshold, boxes.areas.dtype)
+    by_label = np.argsort(labels, kind="stable")  # of each label the best first
+    ordered = labels[by_label]
+    after, stops = np.arange(1, len(labels) + 1), np.searchsorted(ordered, ordered, side="right")
+    if (stops - after).sum() <= _FEW_PAIRS:
+        first, second = _runs(after, stops)
+        over = boxes.iou(by_label[first], by_label[second]) > limit
+        dead = np.empty(len(labels), np.bool_)
+        dead[by_label] = _suppressed(first[over], second[over], len(labels))
+        return np.flatnonzero(~dead)
     kept = ~(boxes.areas > 0)  # no box overlaps an empty one
     alive = np.flatnonzero(boxes.areas > 0)
     if not len(alive):
         return np.flatnonzero(kept)
-    by_label = alive[np.argsort(labels[alive], kind="stable")]  # of each label the best first
-    changes = np.flatnonzero(labels[by_label[1:]] != labels[by_label[:-1]]) + 1
-    stops = np.append(changes, len(alive))
-    sizes = np.diff(stops, prepend=0)
-    if (sizes * (sizes - 1)).sum() <= 2 * _FEW_PAIRS:
-        first, second = _runs(np.arange(1, len(alive) + 1), np.repeat(stops, sizes))
-        over = boxes.iou(by_label[first], by_label[second]) > limit
-        kept[by_label[~_suppressed(first[over], second[over], len(alive))]] = True
-        return np.flatnonzero(kept)
     groups = np.zeros(len(labels), np.intp)  # labels as 0, 1, ...
-    groups[by_label] = np.repeat(np.arange(len(sizes)), sizes)
+    groups[by_label[1:]] = np.cumsum(ordered[1:] != ordered[:-1])
     grid = _grid(boxes, groups, alive, threshold)
     pairs = _FIRST_PAIRS
     while len(alive):
@@ -198,6 +199,11 @@ def _suppressed(first: Indices, second: Indices, count: int) -> NDArray[np.bool_
     """
     dead = bytearray(count)  # quicker to ask one by one than an array
     flags = np.frombuffer(dead, np.bool_)
+    if len(first) <= _PAIR_BY_PAIR:
+        for box, rival in zip(first.tolist(), second.tolist(), strict=True):
+            if not dead[box]:
+                dead[rival] = True
+        return flags
     starts = np.flatnonzero(np.diff(first, prepend=-1))
     stops = np.append(starts, len(first))[1:]
     for box, start, stop in zip(first[starts].tolist(), starts.tolist(), stops.tolist(), strict=True):

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from convatlas.data.check import check_data
 from convatlas.data.report import DataReport
@@ -183,10 +184,24 @@ def test_a_stated_format_is_taken_at_its_word(tmp_path: Path) -> None:
     assert check_data(tmp_path, format="yolo").format == "yolo"
 
 
+def test_a_picture_that_exif_data_turn(tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (100, 80)).save(tmp_path / "a.jpg", exif=turned)
+    document = {"images": [image(1, "a.jpg")], "annotations": [annotation(1, 1)], "categories": CATEGORIES[:1]}
+    (finding,) = check_data(put_json(tmp_path / "a.json", document)).findings
+    assert finding.cases == (
+        "a.json, a.jpg, width, height: 100 x 80 pixels are stated; it has 80 x 100; the two are swapped, or EXIF data "
+        "turn the picture, as it is read",
+    )
+
+
 def test_images_are_of_annotations_alone(tmp_path: Path) -> None:
     put_picture(tmp_path / "photos" / "cat" / "1.png")
-    with pytest.raises(UsageError, match="images: pictures that are labelled as a whole"):
+    with pytest.raises(UsageError, match=r"images: .*photos is not recognised as annotations; name their format"):
         check_data(tmp_path / "photos", images=tmp_path)
+    with pytest.raises(UsageError, match="images: the scenes are made, not read"):
+        check_data("scenes", images=tmp_path)
     with pytest.raises(UsageError, match=r"got 'folders'\. Did you mean \"folder\""):
         check_data(tmp_path / "photos", format="folders")
 

@@ -338,6 +338,10 @@ def test_wrong_use(tmp_path: Path) -> None:
     put_text(tmp_path / "full" / "a.txt", "")
     with pytest.raises(UsageError, match="is not empty; name a new folder"):
         convert_data("scenes", tmp_path / "full", to="coco")
+    put_picture(tmp_path / "in" / "a.png")
+    put_text(tmp_path / "in" / "a.txt", "0 0.5 0.5 0.2 0.2\n")
+    with pytest.raises(UsageError, match=r"lies in .*in, of which it would become a part; name a folder elsewhere"):
+        convert_data(tmp_path / "in", tmp_path / "in" / "new", to="coco")
     with pytest.raises(DataError, match="there is no such"):
         convert_data(tmp_path / "gone", tmp_path / "out", to="coco")
     named = everything()

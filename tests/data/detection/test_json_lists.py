@@ -150,7 +150,8 @@ def test_label_studio_s_export(tmp_path: Path, name: str) -> None:
     put_picture(tmp_path / name)
     regions = rectangle(), polygon([[10, 25], [50, 25], [50, 75], [10, 75]])
     path = put_json(tmp_path / "project-1-at-2021-03-09.json", [task(*regions)])
-    assert recognise_format(path) == "label-studio"
+    assert recognise_format(path) == recognise_format(tmp_path) == "label-studio"
+    assert open_objects(tmp_path).names == (name,)
     objects = open_objects(path)
     assert (objects.classes, objects.names) == (("cat", "dog"), (name,))
     sample = objects.truth(0)
@@ -159,6 +160,16 @@ def test_label_studio_s_export(tmp_path: Path, name: str) -> None:
     assert sample.masks[0] is None
     assert sample.masks[1] is not None
     assert sample.masks[1].area == 1600
+
+
+def test_a_folder_with_one_export_of_label_studio(tmp_path: Path) -> None:
+    put_json(tmp_path / "other.json", {"name": "no export"})
+    with pytest.raises(DataError, match=r"expected one export of Label Studio's in it, found none"):
+        list_label_studio(tmp_path)
+    for name in ("b.json", "a.json"):
+        put_json(tmp_path / name, [task(rectangle())])
+    with pytest.raises(DataError, match=r"expected one export of Label Studio's in it, found a\.json, b\.json"):
+        list_label_studio(tmp_path)
 
 
 def test_a_turned_rectangle_is_an_outline(tmp_path: Path) -> None:

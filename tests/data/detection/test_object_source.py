@@ -1,6 +1,7 @@
 """What a user names becomes a set of pictures with objects, its format recognised or stated."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -53,9 +54,30 @@ def test_a_file_of_none_of_the_formats(tmp_path: Path, document: object) -> None
         has_objects(put_text(tmp_path / "a.dat", ""))
 
 
+def test_detectors_answers_are_called_that(tmp_path: Path) -> None:
+    answer = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5], "score": 0.5}
+    path = put_json(tmp_path / "a.json", [answer, answer])
+    with pytest.raises(DataError, match=r"a\.json: holds results \(detections with scores\), not annotations"):
+        list_objects(path)
+
+
+def test_the_embedded_pictures_without_objects() -> None:
+    with pytest.raises(DataError, match="digits: the embedded pictures of this name are labelled as a whole"):
+        open_objects("digits")
+
+
+@pytest.mark.parametrize("form", [None, "coco", "yolo"])
+def test_what_is_neither_a_file_nor_a_folder(form: str | None) -> None:
+    """Were it a pipe, opening it would wait for ever."""
+    with pytest.raises(DataError, match="is neither a regular file nor a folder"):
+        open_objects(Path(os.devnull), format=form)
+
+
 def test_a_broken_json_is_called_that(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.json: is not JSON \(line 1, column 3"):
         has_objects(put_text(tmp_path / "a.json", "[1"))
+    with pytest.raises(DataError, match=r"a\.json: is empty \(0 bytes\)"):
+        has_objects(put_text(tmp_path / "a.json", ""))
 
 
 @pytest.mark.parametrize("part", ["train", "valid"])
@@ -99,6 +121,8 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         open_objects(tmp_path / "gone")
     with pytest.raises(DataError, match="there is no such folder of pictures"):
         open_objects(tmp_path, images=tmp_path / "gone")
+    with pytest.raises(UsageError, match="images: the scenes are made"):
+        open_objects("scenes", images=tmp_path)
 
 
 @pytest.mark.parametrize("form", ["coco", "voc", "labelimg", "yolo", "createml", "label-studio"])

@@ -187,6 +187,13 @@ def test_a_fault_names_file_object_and_field(tmp_path: Path, old: str, new: str,
     assert said.startswith("a.xml")
 
 
+def test_objects_with_other_shapes_than_boxes(tmp_path: Path) -> None:
+    assert one(tmp_path, VOC.replace("bndbox", "polygon"))[:2] == [
+        ("malformed", f"a.xml, 2007_000027.jpg, object {number}, bndbox: is missing; of VOC the boxes are read")
+        for number in (1, 2)
+    ]
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -237,6 +244,15 @@ def test_all_faults_are_found_in_one_pass(tmp_path: Path) -> None:
         "missing picture",
         "malformed",
     ]
+
+
+@pytest.mark.parametrize("source", [".", "Annotations", "Annotations/2007_000027.xml"])
+def test_masks_are_passed_over_and_said(tmp_path: Path, source: str) -> None:
+    put_picture(tmp_path / "JPEGImages" / "2007_000027.jpg")
+    put_text(tmp_path / "Annotations" / "2007_000027.xml", VOC)
+    put_picture(tmp_path / "SegmentationObject" / "2007_000027.png")
+    ((kind, said),) = told(list_voc(tmp_path / source).faults)
+    assert (kind, said) == ("not read", "SegmentationObject: of VOC the boxes are read, not the masks")
 
 
 def test_nothing_to_list(tmp_path: Path) -> None:

@@ -231,6 +231,8 @@ def test_a_part_that_is_said_to_be_another_is_read_once(tmp_path: Path) -> None:
         ("train: .\nnames: [a, a]\n", "a class stands twice"),
         ("train: .\nnames: {0: a, 2: b}\n", "expected the numbers 0, 1"),
         ("train: .\nnames: [a]\nnc: 2\n", "nc is 2, but there are 1 names"),
+        (f"train: .\nnames: [a]\nnc: 0x{'f' * 5000}\n", "nc is a number of too many digits, but there are 1 names"),
+        (f"train: .\nnames: [0x{'f' * 5000}]\n", "expected the name of a class, got a number of too many digits"),
         ("train: .\nnames: []\n", "expected the names of the classes"),
         ("train: .\nnames: [a\n", "is not YAML"),
         ("names: [a]\n", "names no part"),
@@ -250,6 +252,11 @@ def test_what_is_no_data_yaml(tmp_path: Path, yaml: str, words: str) -> None:
     with pytest.raises(DataError, match=words) as caught:
         list_yolo(path)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+def test_a_file_of_labels_is_no_data_set(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"a\.txt: is no data\.yaml; name one, or the folder"):
+        list_yolo(put_text(tmp_path / "a.txt", LINES))
 
 
 def test_names_that_no_system_has(tmp_path: Path) -> None:

@@ -100,6 +100,8 @@ def _wrong_sizes(pictures: Sequence[PictureRecord], looks: Sequence[Look]) -> It
     for picture, look in zip(pictures, looks, strict=True):
         if not look.reason and (picture.width, picture.height) != (look.width, look.height):
             stated = f"{picture.width} x {picture.height} pixels are stated; it has {look.width} x {look.height}"
+            if (picture.width, picture.height) == (look.height, look.width):
+                stated += "; the two are swapped, or EXIF data turn the picture, as it is read"
             yield Fault(kind="size", place=Place(picture.file, picture.name), field="width, height", reason=stated)
 
 

@@ -72,7 +72,10 @@ def as_float(value: float) -> float:
 
 def shown(value: object, limit: int = 40) -> str:
     """A value from a file, short enough for one line of a message; of a huge one only the beginning is looked at."""
-    text = _BEGINNING.repr(value)
+    try:
+        text = _BEGINNING.repr(value)
+    except ValueError:  # YAML's hexadecimal numbers can have more digits than Python writes
+        text = "a number of too many digits"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

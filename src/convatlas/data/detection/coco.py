@@ -62,6 +62,14 @@ def looks_like_coco(path: Path) -> bool:
     return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and _KEYS.search(head) is not None
 
 
+def are_results(document: object) -> bool:
+    """Whether a JSON document is what detectors answer, https://cocodataset.org/#format-results: no annotations."""
+    match document:
+        case [{"image_id": _, "category_id": _, "score": _}, *_]:
+            return True
+    return False
+
+
 def list_coco(source: Path, images: Path | None = None) -> ObjectListing:
     """All pictures and objects of a file, or of the files of a folder (see `coco_files`).
 
@@ -138,7 +146,7 @@ class _Picture:
 def _document(path: Path, log: FaultLog) -> _Document:
     name = printable(path.name)
     data = load_json(path)
-    if isinstance(data, list) and data and isinstance(data[0], dict) and "score" in data[0]:
+    if are_results(data):
         raise DataError(f"{printable(path)}: holds results (detections with scores), not annotations")
     if not isinstance(data, dict):
         raise DataError(f"{printable(path)}: expected COCO's object with images, categories and annotations")

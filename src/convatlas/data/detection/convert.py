@@ -79,17 +79,21 @@ def convert_data(
     """Write a source of pictures with objects into a new folder as `to`: "coco", "voc", "yolo" or "createml".
 
     source, format, images: as `open_objects` takes them. Pictures are copied as they are; the source is not changed.
-    COCO's masks are written as run lengths: the same pixels, also where they were polygons. YOLO's data are written in
-    parts; pictures without one become train, and without a part val its data.yaml names train's folder as that, too,
-    for other readers ask for one.
-    Raises what `open_objects` raises, UsageError for an unknown `to`, a folder that holds files, and a class name that
-    the format cannot hold, SaveError when the folder cannot be written; then nothing is left of it.
+    COCO's masks are written as run lengths: the same pixels, also where they were polygons. VOC's are written as the
+    pictures of its development kit, for other readers: `open_objects` reads VOC's boxes only. YOLO's data are written
+    in parts; pictures without one become train, and without a part val its data.yaml names train's folder as that,
+    too, for other readers ask for one.
+    Raises what `open_objects` raises, UsageError for an unknown `to`, a folder that holds files or lies in the source,
+    and a class name that the format cannot hold, SaveError when the folder cannot be written; then nothing is left of
+    it.
     """
     if to not in WRITERS:
         raise UsageError(f"to: expected one of {', '.join(WRITERS)}, got {to!r}.{did_you_mean(to, WRITERS)}")
     target = Path(folder)
     if target.is_dir() and any(target.iterdir()):
         raise UsageError(f"{target}: is not empty; name a new folder")
+    if Path(source).is_dir() and target.resolve().is_relative_to(Path(source).resolve()):
+        raise UsageError(f"{target}: lies in {source}, of which it would become a part; name a folder elsewhere")
     return write_objects(open_objects(source, format=format, images=images), target, to=to, progress=progress)
 
 

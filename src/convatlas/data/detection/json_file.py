@@ -20,14 +20,16 @@ def load_json(path: Path) -> object:
     name = printable(path)
     try:
         size = path.stat().st_size
+        if size == 0:
+            raise DataError(f"{name}: is empty (0 bytes)")
         _check_fits(name, size)
         return json.loads(path.read_bytes())
     except json.JSONDecodeError as error:
         raise DataError(f"{name}: is not JSON (line {error.lineno}, column {error.colno}: {error.msg})") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{name}: is not JSON (byte {error.start} is not UTF-8)") from error
-    except ValueError as error:  # a number of more digits than Python reads
-        raise DataError(f"{name}: is not JSON ({error})") from error
+    except ValueError as error:
+        raise DataError(f"{name}: holds a number of more digits than can be read") from error
     except RecursionError as error:
         raise DataError(f"{name}: is nested too deep to be annotations") from error
     except MemoryError as error:

@@ -23,7 +23,7 @@ from convatlas.data.detection.checks import is_number, is_text, note_duplicates,
 from convatlas.data.detection.createml import renumbered
 from convatlas.data.detection.faults import FaultLog, Place
 from convatlas.data.detection.finding import is_file, measured, prefix_of
-from convatlas.data.detection.json_file import load_json
+from convatlas.data.detection.json_file import first_entry, load_json
 from convatlas.data.detection.records import ObjectListing, ObjectRecord, PictureRecord
 from convatlas.data.pictures import PICTURE_SUFFIXES, printable
 from convatlas.errors import DataError, UsageError
@@ -42,12 +42,23 @@ def is_label_studio(document: object) -> bool:
     return False
 
 
+def label_studio_files(folder: Path) -> list[Path]:
+    """The JSON files of a folder that are Label Studio's exports, as far as their beginnings tell, sorted."""
+    return sorted(path for path in folder.glob("*.json") if is_label_studio([first_entry(path)]))
+
+
 def list_label_studio(source: Path, images: Path | None = None) -> ObjectListing:
-    """All pictures and objects of an exported file.
+    """All pictures and objects of an exported file, or of the one in a folder.
 
     images: the folder of the pictures; without it they are looked for beside the file, in `images` and in `upload`.
     Raises DataError where nothing can be listed.
     """
+    if source.is_dir():
+        found = label_studio_files(source)
+        if len(found) != 1:
+            names = ", ".join(printable(path.name) for path in found) or "none"
+            raise DataError(f"{printable(source)}: expected one export of Label Studio's in it, found {names}")
+        (source,) = found
     document = load_json(source)
     if not isinstance(document, list):
         raise DataError(f"{printable(source)}: expected Label Studio's list of tasks, got {shown(document)}")

@@ -1,14 +1,14 @@
 """From what a user names to pictures with objects: the format is recognised, or named."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast, get_args
 
-from convatlas.data.detection.coco import coco_files, list_coco, looks_like_coco
+from convatlas.data.detection.coco import are_results, coco_files, list_coco, looks_like_coco
 from convatlas.data.detection.createml import createml_files, is_createml, list_createml
 from convatlas.data.detection.faults import KINDS
 from convatlas.data.detection.json_file import first_entry, load_json
-from convatlas.data.detection.label_studio import is_label_studio, list_label_studio
+from convatlas.data.detection.label_studio import is_label_studio, label_studio_files, list_label_studio
 from convatlas.data.detection.object_set import ObjectSet, object_set
 from convatlas.data.detection.records import Format, ObjectListing
 from convatlas.data.detection.voc import list_voc, looks_like_voc
@@ -43,15 +43,17 @@ def open_objects(
 ) -> ObjectSet:
     """Open pictures with boxes, masks or keypoints.
 
-    source: a COCO, CreateML or Label Studio JSON file, one XML of VOC's, a data.yaml, a folder of COCO's, CreateML's,
-    VOC's or YOLO's; or "scenes", the embedded set.
+    source: a COCO, CreateML or Label Studio JSON file, one XML of VOC's, a data.yaml, a folder of one of these; or
+    "scenes", the embedded set.
     format: one of FORMATS; without it, it is recognised. images: the folder of the pictures, where they do not lie
     where the format puts them.
+    Boxes are read from all; masks from COCO, YOLO and Label Studio (VOC's pictures of masks are passed over, which a
+    warning says); keypoints from COCO and YOLO. COCO's captions are not read.
 
     Raises DataError with the first error (warnings are in the result), UsageError for an unknown format, MissingExtra
     for the embedded scenes when what they are made of is not installed.
     """
-    if source == SCENES and format in (None, SCENES):
+    if is_scenes(source, format, images):
         return embedded_scenes()
     listing = list_objects(source, format=format, images=images)
     errors = [fault for fault in listing.faults if fault.severity == "error"]
@@ -71,29 +73,40 @@ def open_objects(
     )
 
 
-def has_objects(source: str | Path, format: str | None = None) -> bool:  # noqa: A002  # the command line's word
+def is_scenes(
+    source: str | Path,
+    format: str | None = None,  # noqa: A002  # the command line's word
+    images: str | Path | None = None,
+) -> bool:
+    """Whether the embedded scenes are meant; raises UsageError for a folder of their pictures, which they have not."""
+    if source != SCENES or format not in (None, SCENES):
+        return False
+    if images is not None:
+        raise UsageError("images: the scenes are made, not read; leave it out")
+    return True
+
+
+def has_objects(
+    source: str | Path,
+    format: str | None = None,  # noqa: A002  # the command line's word
+    images: str | Path | None = None,
+) -> bool:
     """Whether a source is to be opened by `open_objects`: as its format says, which is recognised where it is None.
 
     False for pictures labelled as a whole, and for what is not there. Raises DataError for a JSON file that cannot be
-    read, and for a file that is neither annotations nor a .csv manifest; UsageError for an unknown format.
+    read, and for a file that is neither annotations nor a .csv manifest; UsageError for an unknown format, and for
+    `images` where there are no annotations.
     """
-    if format is not None:
-        known = (*FORMATS, *LABELLED_AS_A_WHOLE)
-        if format not in known:
-            raise UsageError(
-                f"format: expected one of {', '.join(known)}, got {format!r}.{did_you_mean(format, known)}"
-            )
-        return format not in LABELLED_AS_A_WHOLE
-    if source == SCENES:
-        return True
-    path = Path(source)
-    if source in ("", *EMBEDDED) or not path.exists():
-        return False
-    if recognise_format(path) is not None:
-        return True
-    if path.is_file() and path.suffix.lower() != ".csv":
-        raise DataError(_UNRECOGNISED.format(name=printable(path)))
-    return False
+    known = (*FORMATS, *LABELLED_AS_A_WHOLE)
+    if format is not None and format not in known:
+        raise UsageError(f"format: expected one of {', '.join(known)}, got {format!r}.{did_you_mean(format, known)}")
+    annotated = _has_annotations(source) if format is None else format not in LABELLED_AS_A_WHOLE
+    if images is not None and not annotated and (source in EMBEDDED or Path(source).exists()):
+        raise UsageError(
+            f"images: {source} is not recognised as annotations; name their format, or leave it out: pictures that are "
+            "labelled as a whole lie in the source"
+        )
+    return annotated
 
 
 def list_objects(
@@ -108,6 +121,8 @@ def list_objects(
     """
     path = Path(source)
     name = printable(path)
+    if source in EMBEDDED:
+        raise DataError(f"{source}: the embedded pictures of this name are labelled as a whole and have no objects")
     if not path.exists():
         raise DataError(f"{name}: there is no such file or folder")
     folder = None if images is None else Path(images)
@@ -118,6 +133,7 @@ def list_objects(
             raise UsageError(
                 f"format: expected one of {', '.join(_READ)}, got {format!r}.{did_you_mean(format, _READ)}"
             )
+        _check_regular(path)
         return _READ[format](path, folder)
     found = recognise_format(path)
     if found is None:
@@ -136,6 +152,7 @@ def recognise_format(source: str | Path) -> Format | None:
     path = Path(source)
     if path.is_dir():
         return _format_of_folder(path)
+    _check_regular(path)
     match path.suffix.lower():
         case ".json":
             return _format_of_json(path)
@@ -146,6 +163,26 @@ def recognise_format(source: str | Path) -> Format | None:
     return None
 
 
+def _has_annotations(source: str | Path) -> bool:
+    """Whether a source is recognised; raises DataError for a file that is neither annotations nor a manifest."""
+    if source == SCENES:
+        return True
+    path = Path(source)
+    if source in ("", *EMBEDDED) or not path.exists():
+        return False
+    if recognise_format(path) is not None:
+        return True
+    if path.is_file() and path.suffix.lower() != ".csv":
+        raise DataError(_UNRECOGNISED.format(name=printable(path)))
+    return False
+
+
+def _check_regular(path: Path) -> None:
+    """Raise DataError for what is neither file nor folder: opening a pipe would wait for ever."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise DataError(f"{printable(path)}: is neither a regular file nor a folder")
+
+
 def _format_of_json(path: Path) -> Format | None:
     if looks_like_coco(path):
         return "coco"
@@ -154,22 +191,30 @@ def _format_of_json(path: Path) -> Format | None:
 
 
 def _format_of_folder(folder: Path) -> Format | None:
-    if coco_files(folder):
-        return "coco"
-    if (folder / "Annotations").is_dir() or any(map(looks_like_voc, folder.glob("*.xml"))):
-        return "voc"
-    if looks_like_yolo(folder):
-        return "yolo"
-    if any(is_createml([first_entry(path)]) for path in createml_files(folder)):
-        return "createml"
-    # Parts in folders of their own: train/a.xml. Classes of pictures may lie there, too, so no deeper.
+    signs: Sequence[tuple[Format, Callable[[Path], object]]] = (
+        ("coco", coco_files),
+        ("voc", _holds_voc),
+        ("yolo", looks_like_yolo),
+        ("createml", lambda folder: any(is_createml([first_entry(path)]) for path in createml_files(folder))),
+        ("label-studio", label_studio_files),
+        ("voc", _holds_voc_in_parts),
+    )
+    return next((name for name, holds in signs if holds(folder)), None)
+
+
+def _holds_voc(folder: Path) -> bool:
+    return (folder / "Annotations").is_dir() or any(map(looks_like_voc, folder.glob("*.xml")))
+
+
+def _holds_voc_in_parts(folder: Path) -> bool:
+    """Whether parts lie in folders of their own: train/a.xml. Classes of pictures may lie there, too, so no deeper."""
     parts = [place for name in SPLIT_NAMES for place in (folder / name, folder / name / "Annotations")]
-    if any(looks_like_voc(path) for place in parts for path in place.glob("*.xml")):
-        return "voc"
-    return None
+    return any(looks_like_voc(path) for place in parts for path in place.glob("*.xml"))
 
 
 def _format_of_list(document: object) -> Format | None:
+    if are_results(document):
+        return "coco"  # whose reader says what is wrong with them
     if is_createml(document):
         return "createml"
     return "label-studio" if is_label_studio(document) else None

@@ -79,7 +79,7 @@ def list_voc(source: Path, images: Path | None = None, *, form: Format | None = 
         if split is not None and stem not in reading.stems:
             place = Place(f"ImageSets/Main/{split}.txt", stem)
             reading.log.add("no annotation", place, "", "is listed, but there is no annotation of this name")
-    if (root / "SegmentationObject").is_dir():
+    if any((place / "SegmentationObject").is_dir() for place in (root, root.parent)):  # root may be Annotations
         reading.log.add("not read", Place("SegmentationObject"), "", "of VOC the boxes are read, not the masks")
     classes = list(names) if names is not None else sorted({each.label for each in reading.objects()})
     index = {name: number for number, name in enumerate(classes)}
@@ -239,6 +239,9 @@ def _object(element: Element, size: tuple[int, int], place: Place, labelimg: boo
 
 def _box(element: Element, place: Place, labelimg: bool, log: FaultLog) -> Box | None:
     edges = []
+    if element.find("bndbox") is None:
+        log.add("malformed", place, "bndbox", "is missing; of VOC the boxes are read")
+        return None
     for side in ("xmin", "ymin", "xmax", "ymax"):
         text = element.findtext(f"bndbox/{side}")
         try:

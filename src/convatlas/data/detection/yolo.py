@@ -44,6 +44,8 @@ def list_yolo(source: Path, images: Path | None = None) -> ObjectListing:
     images: the folder of the pictures, where there is no data.yaml to say it; their labels are then looked for in the
     source first. Raises DataError where nothing can be listed: a data.yaml that cannot be read, or no picture.
     """
+    if not source.is_dir() and source.suffix.lower() not in (".yaml", ".yml"):
+        raise DataError(f"{printable(source)}: is no data.yaml; name one, or the folder of the pictures and labels")
     log = FaultLog()
     path = find_yaml(source) if source.is_dir() else source
     plan = read_yaml(path, log) if path is not None else _plan_of_folder(source, images, log)

@@ -22,6 +22,7 @@ from convatlas.types import Split
 
 _LARGEST = 2**20  # bytes
 _MOST_POINTS = 1000
+_LARGEST_NAME = 10**18  # of classes that are named by numbers
 _PART = re.compile(rb"^(train|val|valid|validation|test)\s*:", re.MULTILINE)
 _NAMES = ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 
@@ -158,7 +159,7 @@ def _classes(document: dict[object, object], name: str) -> tuple[str, ...]:
     if not isinstance(names, list) or not names:
         raise DataError(f"{name}: names: expected the names of the classes, got {shown(names)}")
     for each in names:
-        if not (is_text(each) or isinstance(each, int | float)):
+        if not (is_text(each) or (isinstance(each, int | float) and not abs(each) > _LARGEST_NAME)):
             raise DataError(f"{name}: names: expected the name of a class, got {shown(each)}")
     classes = tuple(str(each) for each in names)
     if len(set(classes)) != len(classes):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from convatlas.ops.proposals.regions import Regions
 
 Segments = NDArray[np.bool_]  # (S, R): the regions that a segment has
+_BATCH = 256  # segments whose borders are looked at at once: an entry for each pair of regions is kept
 
 
 def segment_boxes(segments: Segments, regions: Regions) -> NDArray[np.float32]:
@@ -48,11 +49,13 @@ def cut_ratio(segments: Segments, regions: Regions, weights: NDArray[np.floating
     Wang, Siskind, "Image Segmentation with Ratio Cut", TPAMI 2003: low where the border follows edges. A segment
     without a border, the whole picture, gets the largest weight.
     """
-    apart = segments[:, regions.pairs[:, 0]] != segments[:, regions.pairs[:, 1]]
-    length = apart @ regions.borders
-    summed = apart @ (regions.borders * weights)
-    ratio: NDArray[np.float64] = np.where(length > 0, summed / np.maximum(length, 1), weights.max(initial=0.0))
-    return ratio
+    ratios, largest = np.empty(len(segments)), weights.max(initial=0.0)
+    for first in range(0, len(segments), _BATCH):
+        some = segments[first : first + _BATCH]
+        apart = (some[:, regions.pairs[:, 0]] != some[:, regions.pairs[:, 1]]).astype(np.float64)
+        length, summed = apart @ regions.borders, apart @ (regions.borders * weights)
+        ratios[first : first + _BATCH] = np.where(length > 0, summed / np.maximum(length, 1), largest)
+    return ratios
 
 
 def diversified(quality: NDArray[np.floating], iou: NDArray[np.floating], *, relevance: float) -> NDArray[np.int64]:
