@@ -90,7 +90,7 @@ def _told(seconds: dict[str, list[float]], name: str) -> str:
     ours, theirs = (statistics.median(seconds[each]) * 1e3 for each in (name, "torchvision"))
     return (
         f"{ours:.3g} ms, torchvision {theirs:.3g} ms: "
-        f"{statistics.median(ratios):.2f} times as long ({min(ratios):.2f} to {max(ratios):.2f})"
+        f"{statistics.median(ratios):.2f} times as quick ({min(ratios):.2f} to {max(ratios):.2f})"
     )
 
 

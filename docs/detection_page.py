@@ -116,7 +116,8 @@ def _selective_search(result: dict[str, Any]) -> list[str]:
                 rows.append([SETS[name], boxes if every else f"first {count:,}", *cells])
         head = ["Pictures", "Boxes", "Recall, ours", "Recall, OpenCV", "MABO, ours", "MABO, OpenCV"]
         parts.append(_table(head, rows, right=4))
-    return parts
+    told = selective_search.told_below(result)
+    return [*parts, f"{told[0].upper()}{told[1:]}.\n"]
 
 
 def _milliseconds(seconds: list[float]) -> str:
