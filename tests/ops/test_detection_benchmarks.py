@@ -1,7 +1,6 @@
 """What the benchmarks say of given numbers: that quick is not called slow, and what is missed is told."""
 
 import pytest
-
 from benchmarks import nms, selective_search
 
 
