@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from convatlas.metrics.coco import BOXES, KEYPOINTS, MASKS, CocoResult, CocoSettings, evaluate_coco
+from convatlas.metrics.coco import COCO_BOXES, COCO_KEYPOINTS, COCO_MASKS, CocoResult, CocoSettings, evaluate_coco
 from convatlas.types import Detections, Rle, Sample
 
 PICTURES = 5_000
@@ -35,9 +35,9 @@ class Load:
 
 
 LOADS = {
-    "box": Load(settings=BOXES, classes=80, objects=7.3, detections=100),
-    "mask": Load(settings=MASKS, classes=80, objects=7.3, detections=50),
-    "keypoint": Load(settings=KEYPOINTS, classes=1, objects=2.2, detections=20),
+    "box": Load(settings=COCO_BOXES, classes=80, objects=7.3, detections=100),
+    "mask": Load(settings=COCO_MASKS, classes=80, objects=7.3, detections=50),
+    "keypoint": Load(settings=COCO_KEYPOINTS, classes=1, objects=2.2, detections=20),
 }
 
 

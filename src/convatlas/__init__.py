@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
+    "COCO_BOXES": "convatlas.metrics.coco",
+    "COCO_KEYPOINTS": "convatlas.metrics.coco",
+    "COCO_MASKS": "convatlas.metrics.coco",
     "Card": "convatlas.catalog",
+    "CocoSettings": "convatlas.metrics.coco",
     "ConvatlasError": "convatlas.errors",
     "Detections": "convatlas.types",
     "Predictor": "convatlas.engine.predict.predictor",
@@ -62,7 +66,11 @@ _HOMES = {
 }
 
 __all__ = [
+    "COCO_BOXES",
+    "COCO_KEYPOINTS",
+    "COCO_MASKS",
     "Card",
+    "CocoSettings",
     "ConvatlasError",
     "Detections",
     "Predictor",
@@ -139,7 +147,7 @@ if TYPE_CHECKING:
     from convatlas.engine.predict.predictor import Predictor
     from convatlas.engine.run import delete_run, list_runs
     from convatlas.errors import ConvatlasError
-    from convatlas.metrics.coco import evaluate_coco
+    from convatlas.metrics.coco import COCO_BOXES, COCO_KEYPOINTS, COCO_MASKS, CocoSettings, evaluate_coco
     from convatlas.metrics.error_kinds import error_kinds
     from convatlas.metrics.outcomes import picture_outcomes
     from convatlas.metrics.proposals import evaluate_proposals

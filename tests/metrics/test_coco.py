@@ -8,9 +8,10 @@ import sys
 import numpy as np
 import pytest
 
+import convatlas
 from convatlas.data.scenes.scene_set import scene_set
 from convatlas.errors import UsageError
-from convatlas.metrics.coco import BOXES, KEYPOINTS, MASKS, AreaRange, CocoSettings, evaluate_coco
+from convatlas.metrics.coco import COCO_BOXES, COCO_KEYPOINTS, COCO_MASKS, AreaRange, CocoSettings, evaluate_coco
 from convatlas.metrics.outcomes import picture_outcomes
 from convatlas.types import Detections
 from convatlas.types.polygons import rle_of_polygons
@@ -31,13 +32,13 @@ def assert_equal_to_pycocotools(truths, detections, settings, outlines=None):
 @pytest.mark.parametrize("scale", [1, 16])  # 16: areas on both sides of 32^2 and 96^2, and exactly there
 def test_boxes_on_a_grid(seed, scale):
     truths, detections = boxes_case(seed, scale=scale)
-    assert_equal_to_pycocotools(truths, detections, BOXES)
+    assert_equal_to_pycocotools(truths, detections, COCO_BOXES)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_boxes_anywhere(seed):
     truths, detections = boxes_case(seed, pictures=30, scale=12.3, grid=False)
-    assert_equal_to_pycocotools(truths, detections, BOXES)
+    assert_equal_to_pycocotools(truths, detections, COCO_BOXES)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -52,16 +53,16 @@ def test_few_detections_allowed_other_thresholds_and_areas(seed):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_masks(seed):
-    assert_equal_to_pycocotools(*masks_case(seed), MASKS)
+    assert_equal_to_pycocotools(*masks_case(seed), COCO_MASKS)
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_keypoints(seed):
-    assert_equal_to_pycocotools(*keypoints_case(seed), KEYPOINTS)
+    assert_equal_to_pycocotools(*keypoints_case(seed), COCO_KEYPOINTS)
 
 
 def test_keypoints_of_another_skeleton():
-    settings = dataclasses.replace(KEYPOINTS, sigmas=(0.1, 0.05, 0.2, 0.1, 0.03))
+    settings = dataclasses.replace(COCO_KEYPOINTS, sigmas=(0.1, 0.05, 0.2, 0.1, 0.03))
     ours, _ = assert_equal_to_pycocotools(*keypoints_case(3, points=5), settings)
     assert ours.average_precision() is not None
 
@@ -71,8 +72,8 @@ def test_keypoints_of_another_skeleton():
 def test_many_more_of_each(seed):
     settings = CocoSettings(max_detections=(1, 2, 5))
     assert_equal_to_pycocotools(*boxes_case(seed, scale=(1, 16)[seed % 2], most=15), settings)
-    assert_equal_to_pycocotools(*masks_case(seed), MASKS)
-    assert_equal_to_pycocotools(*keypoints_case(seed), KEYPOINTS)
+    assert_equal_to_pycocotools(*masks_case(seed), COCO_MASKS)
+    assert_equal_to_pycocotools(*keypoints_case(seed), COCO_KEYPOINTS)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -89,7 +90,7 @@ def test_masks_from_polygons(seed):
         boxes = np.zeros((6, 4))
         answers += masks
         detections.append(found(name, boxes, [0, 1, 1] * 2, random.random(6), size=(110, 130), masks=answers))
-    ours, _ = assert_equal_to_pycocotools(truths, detections, MASKS, outlines)
+    ours, _ = assert_equal_to_pycocotools(truths, detections, COCO_MASKS, outlines)
     assert ours.average_recall() == 1
 
 
@@ -100,7 +101,7 @@ def test_more_detections_of_a_class_than_count():
     for each in truths:
         boxes = each.boxes[random.integers(0, 12, 250)] + random.integers(-2, 3, (250, 4)) * [1, 1, 0, 0]
         detections.append(found(each.name, boxes, random.integers(0, 2, 250), random.integers(0, 4, 250) / 4))
-    ours, _ = assert_equal_to_pycocotools(truths, detections, BOXES)
+    ours, _ = assert_equal_to_pycocotools(truths, detections, COCO_BOXES)
     assert ours.recall[0, 0, 0, 0] < ours.recall[0, 0, 0, 1] < ours.recall[0, 0, 0, 2]
 
 
@@ -112,7 +113,7 @@ def test_overlaps_of_exactly_each_threshold():
     moved = [[0, 20 * i + 1, 20, 20 * i + 4] for i in range(11)]  # 2 of 4 rows
     truths = [sample("a", wide, [0] * 11), sample("b", shifted, [1] * 11)]
     detections = [found("a", narrow, [0] * 11, [0.5] * 11), found("b", moved, [1] * 11, [0.5] * 11)]
-    ours, _ = assert_equal_to_pycocotools(truths, detections, BOXES)
+    ours, _ = assert_equal_to_pycocotools(truths, detections, COCO_BOXES)
     assert ours.recall[:, 0, 0, -1].tolist() == pytest.approx([(11 - t) / 11 for t in range(10)])
     assert ours.recall[:, 1, 0, -1].tolist() == [1] + [0] * 9
 
@@ -123,11 +124,13 @@ def test_areas_on_the_bounds():
     sides = [[0, 50 * i, 32, 50 * i + 32] for i in range(6)] + [[200, 0, 296, 96], [200, 0, 296.5, 96]]
     truths = [sample("a", boxes, [0] * 7, areas=areas)]
     detections = [found("a", [*boxes, *sides], [0] * 15, np.arange(15, 0, -1) / 15)]
-    ours, _ = assert_equal_to_pycocotools(truths, detections, BOXES)
+    ours, _ = assert_equal_to_pycocotools(truths, detections, COCO_BOXES)
     assert ours.objects[0].tolist() == [7, 3, 4, 2]
 
 
-@pytest.mark.parametrize(("case", "settings"), [(boxes_case, BOXES), (masks_case, MASKS), (keypoints_case, KEYPOINTS)])
+@pytest.mark.parametrize(
+    ("case", "settings"), [(boxes_case, COCO_BOXES), (masks_case, COCO_MASKS), (keypoints_case, COCO_KEYPOINTS)]
+)
 def test_all_scores_equal_none_found_and_nothing_true(case, settings):
     truths, detections = case(2)
     alike = [dataclasses.replace(each, scores=np.full_like(each.scores, 0.5)) for each in detections]
@@ -145,7 +148,7 @@ def test_an_overlap_of_almost_one_is_one():
     near = np.nextafter(points, np.float32(11))
     truths = [sample("a", [[0, 0, 90, 90]], [0], keypoints=points)]
     detections = [found("a", [[0, 0, 90, 90]], [0], [0.5], keypoints=near)]
-    settings = dataclasses.replace(KEYPOINTS, thresholds=(1.0,))
+    settings = dataclasses.replace(COCO_KEYPOINTS, thresholds=(1.0,))
     ours, _ = assert_equal_to_pycocotools(truths, detections, settings)
     assert ours.average_recall() == 1
     assert picture_outcomes(truths, detections, CLASSES, kind="keypoint").pictures[0].found[0].overlap < 1
@@ -153,14 +156,14 @@ def test_an_overlap_of_almost_one_is_one():
 
 def test_the_summary_is_that_of_pycocotools():
     truths, detections = boxes_case(4, pictures=20, scale=16)
-    ours, theirs = assert_equal_to_pycocotools(truths, detections, BOXES)
+    ours, theirs = assert_equal_to_pycocotools(truths, detections, COCO_BOXES)
     theirs.summarize()
     names = "AP AP50 AP75 AP_small AP_medium AP_large AR_1 AR_10 AR_100 AR_small AR_medium AR_large"
     assert " ".join(ours.summary()) == names
     np.testing.assert_allclose([-1 if v is None else v for v in ours.summary().values()], theirs.stats, atol=1e-9)
 
     truths, detections = keypoints_case(4, pictures=20)
-    ours, theirs = assert_equal_to_pycocotools(truths, detections, KEYPOINTS)
+    ours, theirs = assert_equal_to_pycocotools(truths, detections, COCO_KEYPOINTS)
     theirs.summarize()
     assert " ".join(ours.summary()) == "AP AP50 AP75 AP_medium AP_large AR AR50 AR75 AR_medium AR_large"
     np.testing.assert_allclose([-1 if v is None else v for v in ours.summary().values()], theirs.stats, atol=1e-9)
@@ -301,7 +304,7 @@ def test_samples_of_a_data_set_as_they_are():
         for each in truths
     ]
     sigmas = (0.05,) * truths[0].keypoints.shape[1]
-    for settings in (BOXES, MASKS, dataclasses.replace(KEYPOINTS, sigmas=sigmas)):
+    for settings in (COCO_BOXES, COCO_MASKS, dataclasses.replace(COCO_KEYPOINTS, sigmas=sigmas)):
         result = evaluate_coco(truths, answers, data.classes, settings)
         assert result.average_precision() == pytest.approx(1)
         assert result.objects[:, 0].sum() == sum(map(len, truths))
@@ -314,3 +317,20 @@ def test_torch_is_not_needed():
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "scipy", "pycocotools"} & set(run.stdout.split())
+
+
+@pytest.mark.parametrize("settings", ["mask", None, 0.5])
+def test_what_are_no_settings_is_told_which_there_are(settings):
+    says = "settings: expected convatlas.COCO_BOXES, COCO_MASKS, COCO_KEYPOINTS or other CocoSettings, got "
+    with pytest.raises(UsageError, match=f"^{says}{settings!r}$"):
+        evaluate_coco(*scene([[0, 0, 8, 4]], [[0, 0, 8, 4]], [0.5]), CLASSES, settings)
+
+
+def test_masks_and_keypoints_are_measured_with_public_names():
+    assert [each.kind for each in (convatlas.COCO_BOXES, convatlas.COCO_MASKS, convatlas.COCO_KEYPOINTS)] == [
+        "box",
+        "mask",
+        "keypoint",
+    ]
+    given = convatlas.CocoSettings(kind="mask", max_detections=(5,))
+    assert convatlas.evaluate_coco(*masks_case(3), CLASSES, given).settings is given

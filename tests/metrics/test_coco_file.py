@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from convatlas.data.detection.source import open_objects
-from convatlas.metrics.coco import BOXES, KEYPOINTS, MASKS, evaluate_coco
+from convatlas.metrics.coco import COCO_BOXES, COCO_KEYPOINTS, COCO_MASKS, evaluate_coco
 from convatlas.types import Rle
 from tests.metrics.coco_cases import found
 
@@ -88,7 +88,7 @@ def test_one_file_read_by_both(tmp_path, seed, steps):
 
     with contextlib.redirect_stdout(io.StringIO()):
         file = COCO(str(path))
-        for settings, kind, form in ((BOXES, "bbox", 0), (MASKS, "segm", 1)):
+        for settings, kind, form in ((COCO_BOXES, "bbox", 0), (COCO_MASKS, "segm", 1)):
             theirs = COCOeval(file, file.loadRes([result[form] for result in results]), kind)
             theirs.evaluate()
             theirs.accumulate()
@@ -131,7 +131,7 @@ def test_a_file_with_keypoints(tmp_path, seed, steps):
     points[:, :, :2] += 0.5
     scores = [result["score"] for result in results]
     ours = found("a.png", np.zeros((8, 4)), np.zeros(8), scores, size=(HEIGHT, WIDTH), keypoints=points)
-    settings = dataclasses.replace(KEYPOINTS, sigmas=(0.3, 0.2, 0.4))
+    settings = dataclasses.replace(COCO_KEYPOINTS, sigmas=(0.3, 0.2, 0.4))
     with contextlib.redirect_stdout(io.StringIO()):
         file = COCO(str(path))
         theirs = COCOeval(file, file.loadRes(results), "keypoints")

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from convatlas.metrics.coco import BOXES, CocoSettings, evaluate_coco
+from convatlas.metrics.coco import COCO_BOXES, CocoSettings, evaluate_coco
 from convatlas.metrics.error_kinds import ERROR_KINDS, error_kinds
 from convatlas.metrics.outcomes import picture_outcomes
 from convatlas.metrics.overlaps import box_iou
@@ -135,7 +135,7 @@ def test_equal_to_the_definition(seed):
 @pytest.mark.parametrize("seed", range(8))
 def test_the_average_precision_is_cocos(seed):
     truths, detections = boxes_case(seed, pictures=20)
-    coco = evaluate_coco(truths, detections, CLASSES, BOXES).average_precision(threshold=0.5)
+    coco = evaluate_coco(truths, detections, CLASSES, COCO_BOXES).average_precision(threshold=0.5)
     assert error_kinds(truths, detections, CLASSES).average_precision == pytest.approx(coco, abs=1e-12)
     truths, detections = masks_case(seed)
     coco = evaluate_coco(truths, detections, CLASSES, CocoSettings(kind="mask")).average_precision(threshold=0.5)
@@ -194,3 +194,12 @@ def test_json_can_hold_it_and_a_person_can_read_it():
     assert lines[0] == "AP 0.129 at IoU 0.5, box, 1 pictures; background below 0.1"
     assert [line.split()[0] for line in lines[2:8]] == list(ERROR_KINDS)
     assert np.isclose(float(lines[2].split()[-1]), result.gains["class"], atol=5e-4)
+
+
+def test_without_detections_the_gains_of_misses_are_explained():
+    truths, detections = one_of_each()
+    nothing = error_kinds(truths, [], CLASSES)
+    assert (nothing.detections, nothing.average_precision, nothing.gain_without_misses) == (0, 0.0, 0.0)
+    assert "There is no detection: with nothing found, mending the misses has no precision to go by" in str(nothing)
+    some = error_kinds(truths, detections, CLASSES)
+    assert some.detections == 6 and "There is no detection" not in str(some)

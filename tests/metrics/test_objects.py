@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from convatlas.errors import UsageError
-from convatlas.metrics.coco import KEYPOINTS, MASKS, evaluate_coco
+from convatlas.metrics.coco import COCO_KEYPOINTS, COCO_MASKS, evaluate_coco
 from convatlas.metrics.error_kinds import error_kinds
 from convatlas.metrics.outcomes import picture_outcomes
 from convatlas.metrics.overlaps import box_iou
@@ -60,7 +60,7 @@ def test_what_does_not_fit_is_named(measure, truths, detections, classes, says):
 )
 def test_missing_masks_are_named(truths, detections, says):
     with pytest.raises(UsageError, match=says):
-        evaluate_coco([truths], [detections], ["cat", "dog"], MASKS)
+        evaluate_coco([truths], [detections], ["cat", "dog"], COCO_MASKS)
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_missing_masks_are_named(truths, detections, says):
 def test_missing_keypoints_are_named(true, given, says):
     truths, detections = truth(keypoints=np.ones((2, true, 3))), answer(keypoints=np.ones((2, given, 3)))
     with pytest.raises(UsageError, match=says):
-        evaluate_coco([truths], [detections], ["cat", "dog"], KEYPOINTS)
+        evaluate_coco([truths], [detections], ["cat", "dog"], COCO_KEYPOINTS)
 
 
 def test_all_pictures_have_as_many_keypoints():
     truths = [truth(keypoints=np.ones((2, 17, 3))), sample("b", [BOX], [0], keypoints=np.ones((1, 5, 3)))]
     with pytest.raises(UsageError, match="truths: picture 'b': keypoints: expected 17 for each object, got 5"):
-        evaluate_coco(truths, [], ["cat", "dog"], KEYPOINTS)
+        evaluate_coco(truths, [], ["cat", "dog"], COCO_KEYPOINTS)
 
 
 def proposed(*boxes, name="a.png", kind=np.float32):

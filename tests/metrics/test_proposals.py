@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from convatlas.errors import UsageError
 from convatlas.metrics.overlaps import box_iou
 from convatlas.metrics.proposals import evaluate_proposals
 from tests.metrics.coco_cases import CLASSES, boxes_case, sample
@@ -82,3 +83,10 @@ def test_json_can_hold_it_and_a_person_can_read_it():
     assert lines[0] == f"{result.objects.sum()} objects, 12 pictures"
     assert " ".join(lines[1].split()) == "proposals a picture recall 0.5 recall 0.7 recall 0.9 AR MABO"
     assert lines[-1].split()[-1] == f"{result.mabo[1]:.3f}"
+
+
+@pytest.mark.parametrize("proposals", [[np.zeros((1, 4), np.float32)], None])
+def test_proposals_without_names_are_refused(proposals):
+    truths = [sample("a", [[0, 0, 5, 5]], [0])]
+    with pytest.raises(UsageError, match=r"^proposals: expected the boxes of each picture by its name, a dict"):
+        evaluate_proposals(truths, proposals, ["cat"])

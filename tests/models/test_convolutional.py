@@ -260,6 +260,48 @@ def test_what_weighs_by_the_whole_picture_is_refused(network, named):
         convolutional(network.eval(), torch.zeros(1, 2, 8, 8))
 
 
+class Strided(nn.Module):
+    """One convolution that pads nothing, and what is done with its maps."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(2, 4, 5, stride=2), nn.Linear(4 * 6 * 6, 5)
+        self.way = way
+
+    def forward(self, x):
+        return self.fc(self.way(self.conv(x)).flatten(1))
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda m: m.cumsum(2),
+        lambda m: m.flip(3).cumsum(3).flip(3),
+        lambda m: torch.fft.fft2(m).abs(),
+        lambda m: m.flip(2) * m,
+        lambda m: m.roll(1, 2) * m,
+    ],
+)
+def test_what_mixes_an_axis_and_leaves_its_length_is_refused(way):
+    torch.manual_seed(0)
+    with pytest.raises(UsageError, match="in a larger picture its scores are not those of the windows cut out"):
+        convolutional(Strided(way).eval(), torch.zeros(1, 2, 15, 15))
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        lambda m: F.conv2d(m, torch.ones(4, 1, 3, 3), None, 1, 1, 1, 4),
+        lambda m: F.max_pool2d(m, 3, 1, 1),
+        lambda m: F.avg_pool2d(m, 3, 1, padding=1),
+        lambda m: F.pad(m, (1, 1, 1, 1))[:, :, 1:-1, 1:-1].relu(),
+    ],
+)
+def test_a_network_that_pads_slides_though_its_scores_differ(way):
+    torch.manual_seed(0)
+    assert convolutional(Strided(way).eval(), torch.zeros(1, 2, 15, 15)).stride == (2, 2)
+
+
 def test_normalisation_by_what_was_learnt_slides():
     network = Normalised(nn.InstanceNorm2d(4, track_running_stats=True)).eval()
     windows = convolutional(network, torch.zeros(1, 2, 8, 8))

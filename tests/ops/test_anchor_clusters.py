@@ -110,6 +110,7 @@ def test_a_seed_gives_the_same_and_many_equal_boxes_do_not_matter():
         ([[1, 2, 3, 4]], 1, r"sides: expected widths and heights \(N, 2\), got shape \(1, 4\)"),
         (np.zeros((0, 2)), 1, "sides: expected widths"),
         ([["a", "b"]], 1, "sides: expected widths"),
+        ([[1, 2], [3]], 1, r"sides: expected widths and heights \(N, 2\), got rows of different lengths"),
         ([[1, 2], [1, 2]], 2, r"count: expected 1\.\.1, the number of different boxes, got 2"),
         ([[1, 2]], 0, "count"),
     ],

@@ -134,3 +134,16 @@ def test_indices_are_those_of_rows():
     for use in (lambda b: large_enough(b, 1), lambda b: inside_picture(b, (6, 8))):
         with pytest.raises(UsageError, match=r"boxes: expected N x 4 values .* got shape \(2, 3, 4\)"):
             use(torch.zeros(2, 3, 4))
+
+
+@pytest.mark.parametrize("size", [(5,), (5, 5, 3), 5, None])
+def test_a_picture_has_two_sides(size):
+    boxes = torch.ones(1, 4)
+    for measure in (clip_boxes, inside_picture):
+        with pytest.raises(UsageError, match="size: expected height and width"):
+            measure(boxes, size)
+
+
+def test_boxes_that_are_no_tensor_are_named():
+    with pytest.raises(UsageError, match="boxes: expected a tensor, got list"):
+        clip_boxes([[0, 0, 1, 1]], (5, 5))

@@ -140,11 +140,11 @@ def test_without_a_look_at_values_the_answer_is_the_same_and_a_nan_stays():
     assert torch.equal(tensors.nms(boxes, scores, 0.5, check=False), tensors.nms(boxes, scores, 0.5))
     boxes[7, 2] = float("nan")
     assert 7 in tensors.nms(boxes, scores, 0.5, check=False)
-    for objects in (1, 2000):  # whichever way they would go
-        boxes_many, scores_many = (torch.from_numpy(each) for each in clustered(2001, 2, objects=objects))
-        boxes_many[7, 2] = float("nan")
-        with pytest.raises(UsageError, match=r"boxes\[7\]: expected finite"):
-            tensors.nms(boxes_many, scores_many, 0.5, check=False)
+    few, many = ([torch.from_numpy(each) for each in clustered(2001, 2, objects=objects)] for objects in (1, 2000))
+    few[0][7, 2] = many[0][7, 2] = float("nan")
+    assert 7 in tensors.nms(*few, 0.5, check=False)
+    with pytest.raises(UsageError, match=r"boxes\[7\]: expected finite"):
+        tensors.nms(*many, 0.5, check=False)  # they go by position
     with pytest.raises(UsageError, match="dtype"):
         tensors.nms(boxes, scores.double(), 0.5, check=False)
 
@@ -289,6 +289,33 @@ def test_neighbours_alone_are_looked_at(monkeypatch):
     assert looked[-1] < 8 * 8000, "of equal boxes few look for neighbours"
 
 
+def test_one_box_of_the_whole_picture_does_not_make_every_box_look_everywhere(monkeypatch):
+    """At a threshold of 0 all that overlap count: 32 million pairs, if each looked as far as the largest reaches."""
+    looked = []
+    neighbours = arrays._neighbours
+    monkeypatch.setattr(arrays, "_neighbours", lambda *given: looked.append(neighbours(*given)) or looked[-1])
+    boxes, scores = scattered(8000, 9, picture=3000.0)
+    boxes[17], scores[17] = (0, 0, 3030, 3030), -1
+    expected = torchvision.ops.nms(torch.from_numpy(boxes), torch.from_numpy(scores), 0.0).tolist()
+    assert arrays.nms(boxes, scores, 0.0).tolist() == expected
+    assert 0 < sum(len(first) for _, first, _ in looked) < 1_000_000
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.003, 0.05])
+@pytest.mark.parametrize("most", [3, 10**6])
+def test_giants_suppress_and_are_suppressed_as_any_box(monkeypatch, threshold, most):
+    monkeypatch.setattr(arrays, "_MOST_PAIRS", most * 100)  # of few boxes in a step, or many
+    boxes, scores = scattered(700, 11, picture=900.0)
+    giants = np.random.default_rng(12).uniform(0, 900, (6, 2)).astype(np.float32)
+    boxes[:6] = np.concatenate([giants - 200, giants + np.float32([[150, 20]])], axis=1)
+    scores[:6] = (0, 1, 0.99, 0.5, 0.45, 0.1)
+    labels = np.arange(700) % 2
+    assert arrays._giants(arrays._Columns.of(boxes), np.arange(700), threshold).sum() == 6
+    assert arrays.nms(boxes, scores, threshold).tolist() == by_definition(boxes, scores, threshold)
+    expected = by_definition(boxes, scores, threshold, labels)
+    assert arrays.nms_per_class(boxes, scores, labels, threshold).tolist() == expected
+
+
 def test_no_boxes():
     none, labels = torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64)
     for kept in (tensors.nms(none, none[:, 0], 0.5), tensors.nms_per_class(none, none[:, 0], labels, 0.5)):
@@ -344,6 +371,10 @@ def test_scores_that_only_their_range_overflows_are_right():
         (torch.zeros(2, 4), torch.zeros(3), 0.5, r"scores: expected 2, one a box, got shape \(3,\)"),
         (torch.zeros(2, 4), torch.zeros(2), 1.5, r"threshold: expected 0\.\.1, got 1\.5"),
         (torch.zeros(2, 4), torch.zeros(2), float("nan"), "threshold"),
+        (torch.zeros(2, 4), torch.zeros(2), None, "threshold: expected 0..1, got None"),
+        (torch.zeros(2, 4), torch.zeros(2), "0.5", "threshold: expected 0..1, got '0.5'"),
+        ([[0, 0, 1, 1]], torch.zeros(1), 0.5, "boxes: expected a tensor, got list"),
+        (torch.zeros(1, 4), [0.5], 0.5, "scores: expected a tensor, got list"),
     ],
 )
 def test_wrong_arguments_are_named(boxes, scores, threshold, said):
@@ -357,6 +388,16 @@ def test_arrays_of_wrong_forms_are_named():
             arrays.nms(boxes, np.zeros(2), 0.5)
     with pytest.raises(UsageError, match="scores: expected 2, one a box, got a single value"):
         arrays.nms(np.zeros((2, 4)), np.array(1.0), 0.5)
+    box, score = np.zeros((1, 4)), np.zeros(1)
+    for wrong, said in (
+        (([[0, 0, 1, 1]], score, np.zeros(1, int)), "boxes"),
+        ((box, [0.5], np.zeros(1, int)), "scores"),
+        ((box, score, [0]), "labels"),
+    ):
+        with pytest.raises(UsageError, match=f"{said}: expected a NumPy array, got list"):
+            arrays.nms_per_class(*wrong, 0.5)
+    with pytest.raises(UsageError, match="boxes: expected a NumPy array, got list"):
+        arrays.nms([[0, 0, 1, 1]], score, 0.5)
 
 
 def test_wrong_labels_are_named():
@@ -364,6 +405,8 @@ def test_wrong_labels_are_named():
     for labels in (scores, scores > 0):
         with pytest.raises(UsageError, match="labels: expected whole numbers"):
             tensors.nms_per_class(boxes, scores, labels, 0.5)
+    with pytest.raises(UsageError, match="labels: expected a tensor, got list"):
+        tensors.nms_per_class(boxes, scores, [0] * 5, 0.5)
     with pytest.raises(UsageError, match="labels: expected 5"):
         tensors.nms_per_class(boxes, scores, torch.zeros(4, dtype=torch.int64), 0.5)
 

@@ -199,6 +199,56 @@ def test_wrong_regions_are_named(route, features, boxes, said):
         ROUTES[route](features, boxes)
 
 
+NAN, INF = float("nan"), float("inf")
+WRONG_VALUES = [
+    ((NAN, NAN, NAN, NAN), "expected finite numbers"),
+    ((0, 0, 8, NAN), "expected finite numbers"),
+    ((0, 0, INF, INF), "expected finite numbers"),
+    ((-INF, 0, 8, 8), "expected finite numbers"),
+    ((9, 0, 8, 8), "expected x1 <= x2 and y1 <= y2"),
+    ((-3e38, 0, 3e38, 8), "expected sides that float32 can hold"),
+    ((0, 0, 3e30, 8), "expected corners within 16777216 pixels of the map"),
+]
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(("box", "said"), WRONG_VALUES)
+def test_values_that_end_a_kernel_are_named(route, box, said):
+    boxes = [torch.ones(2, 4), torch.tensor([[0.0, 0, 8, 8], box])]
+    with pytest.raises(UsageError, match=rf"^boxes\[1\]\[1\]: {said}"):
+        ROUTES[route](some_features(), boxes)
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("shape", [(1, 3, 0, 8), (1, 3, 8, 0)])
+def test_maps_without_a_pixel_are_refused(route, shape):
+    with pytest.raises(UsageError, match="features: expected maps of 1 x 1 pixel or more"):
+        ROUTES[route](torch.zeros(shape), [torch.ones(1, 4)])
+
+
+def test_where_each_pixel_is_sampled_a_region_is_not_endless():
+    features, far = some_features(shape=(1, 1, 8, 8)), [torch.tensor([[0.0, 0, 1e6, 1e6]])]
+    assert roi_align(features, far, 2, scale=1).abs().max() < 1e6
+    with pytest.raises(UsageError, match=r"boxes\[0\]\[0\]: expected corners within 2048 pixels of the map"):
+        roi_align(features, far, 2, scale=1, samples=0)
+    with pytest.raises(UsageError, match=r"boxes\[0\]\[0\]: expected corners within 2048 pixels of the map"):
+        pyramid_align([features], far, 2, scales=[1], samples=0)
+
+
+UNCHECKED = {
+    "pool": lambda features, boxes: roi_pool(features, boxes, 2, scale=1, check=False),
+    "align": lambda features, boxes: roi_align(features, boxes, 2, scale=1, check=False),
+    "warp": lambda features, boxes: roi_warp(features, boxes, 2, scale=1, check=False),
+    "spatial_pyramid": lambda features, boxes: spatial_pyramid(features, boxes, (2,), scale=1, check=False),
+    "pyramid": lambda features, boxes: pyramid_align([features], boxes, 2, scales=[1], check=False),
+}
+
+
+@pytest.mark.parametrize("route", UNCHECKED)
+def test_without_a_look_reversed_boxes_pass(route):
+    assert len(UNCHECKED[route](some_features(shape=(1, 1, 8, 8)), [torch.tensor([[5.0, 5, 3, 3]])])) == 1
+
+
 @pytest.mark.parametrize("route", [roi_pool, roi_align, roi_warp])
 def test_a_number_is_the_size_of_both_sides(route):
     features, boxes = some_features(), some_regions()
@@ -237,10 +287,14 @@ def test_a_pyramid_can_be_exported_for_any_number_of_regions():
         (lambda f, b: roi_align(f, b, 2.0, scale=1), "size"),
         (lambda f, b: roi_warp(f, b, (2.0, 2), scale=1), "size"),
         (lambda f, b: pyramid_align([f], b, 0, scales=[1]), "size"),
-        (lambda f, b: roi_align(f, b, (2, 2), scale=0), "scale: expected a number above 0"),
+        (lambda f, b: roi_align(f, b, (2, 2), scale=0), "scale: expected a finite number above 0"),
+        (lambda f, b: roi_align(f, b, (2, 2), scale=INF), "scale: expected a finite number above 0"),
         (lambda f, b: roi_align(f, b, (2, 2), scale=1, samples=-1), "samples"),
         (lambda f, b: spatial_pyramid(f, b, (), scale=1), "levels"),
         (lambda f, b: spatial_pyramid(f, b, (2, 0), scale=1), "levels"),
+        (lambda f, b: spatial_pyramid(f, b, [1.5], scale=1), "levels: expected one whole number"),
+        (lambda f, b: roi_align(f, b, 2, scale=1, samples=1.5), "samples"),
+        (lambda f, b: pyramid_align([f, f[:, :2]], b, 2, scales=[1, 0.5]), r"features: .* channels .*\[3, 2\]"),
         (lambda f, b: pyramid_align([f], b, (2, 2), scales=[1, 2]), "features, scales"),
         (lambda f, b: pyramid_align([], b, (2, 2), scales=[]), "features, scales"),
         (lambda f, b: fpn_levels(b[0], lowest=5, highest=2), "lowest, highest"),

@@ -179,9 +179,10 @@ def convert(
     images: ImagesOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write pictures with objects in another format, as a whole or not at all, and say what it has no place for.
+    """Write pictures with objects in another format, as a whole or not at all, and say what is lost in it.
 
-    Masks are written to VOC's pictures of them, too, but read back from VOC are the boxes alone.
+    In COCO, masks stay polygons where they were; in YOLO they become outlines, where one outline can be the mask and no
+    object has keypoints. They are written to VOC's pictures of them, too, but read back from VOC are the boxes alone.
     """
     from convatlas.data.detection.convert import convert_data
 
@@ -193,7 +194,7 @@ def convert(
     for warning in done.warnings:
         note(f"warning: {warning}")
     for what, number in done.lost.items():
-        note(f"lost: {what} ({number:,}); {to} has no place for them")
+        note(f"lost in {to}: {what}: {number:,}")
     print_line(f"{_counted(done.pictures, 'picture')} with {_counted(done.objects, 'object')} as {to}: {out}")
 
 

@@ -40,7 +40,11 @@ class AreaRange:
 
 @dataclass(frozen=True, kw_only=True)
 class CocoSettings:
-    """What is compared, and how. `max_detections` are the surest of a class in a picture."""
+    """What is compared, and how: COCO_BOXES, COCO_MASKS and COCO_KEYPOINTS are COCO's own, from which
+    `dataclasses.replace` makes others. `max_detections` are the surest of a class in a picture.
+
+    Raises UsageError that names the field.
+    """
 
     kind: Kind = "box"
     thresholds: tuple[float, ...] = tuple(np.linspace(0.5, 0.95, 10).tolist())  # least overlap, above 0, at most 1
@@ -64,10 +68,10 @@ class CocoSettings:
         check_sigmas(self.sigmas)
 
 
-BOXES = CocoSettings()
-MASKS = CocoSettings(kind="mask")
-KEYPOINTS = CocoSettings(
-    kind="keypoint", areas=tuple(each for each in BOXES.areas if each.name != "small"), max_detections=(20,)
+COCO_BOXES = CocoSettings()
+COCO_MASKS = CocoSettings(kind="mask")
+COCO_KEYPOINTS = CocoSettings(
+    kind="keypoint", areas=tuple(each for each in COCO_BOXES.areas if each.name != "small"), max_detections=(20,)
 )
 
 
@@ -171,17 +175,23 @@ def evaluate_coco(
     truths: Sequence[Sample],
     detections: Sequence[Detections],
     classes: Sequence[str],
-    settings: CocoSettings = BOXES,
+    settings: CocoSettings = COCO_BOXES,
 ) -> CocoResult:
     """COCO's precision and recall of a detector over all pictures of `truths`.
 
     detections: one record a picture, found by its name; a picture without detections may be left out. classes: the
-    names of the K classes by index. settings: BOXES, MASKS, KEYPOINTS or others. Equal scores rank by the pictures'
-    names, then as given. A `difficult` object is one like others here.
+    names of the K classes by index. settings: COCO_BOXES, COCO_MASKS, COCO_KEYPOINTS or others. Equal scores
+    rank by the pictures' names, then as given. A `difficult` object is one like others here.
 
     Raises UsageError that names picture and field for a picture that is there twice, unknown or of another size, for a
-    class index beyond `classes`, and for masks or keypoints that are to be compared and are not there.
+    class index beyond `classes`, for masks or keypoints that are to be compared and are not there, and for what are no
+    settings.
     """
+    if not isinstance(settings, CocoSettings):
+        raise UsageError(
+            "settings: expected convatlas.COCO_BOXES, COCO_MASKS, COCO_KEYPOINTS or other CocoSettings, "
+            f"got {settings!r:.80}"
+        )
     names = check_classes(classes)
     true = join_truths(truths, len(names), settings.kind)
     found = join_detections(detections, truths, len(names), settings.kind)

@@ -50,12 +50,18 @@ class DetectionError:
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorSummary:
-    """Every mistake, and by how much average precision would rise if all of one kind were mended. Shares are 0..1."""
+    """Every mistake, and by how much average precision would rise if all of one kind were mended. Shares are 0..1.
+
+    Mending the misses of a class takes them from its objects (Section 2.3), so that those that are found count as all.
+    Where none is found there is no precision to carry on with: the class stays at 0 and its misses gain nothing, though
+    all is lost by them. Without any detection both gains of the misses are 0 for this reason.
+    """
 
     kind: Kind
     foreground: float
     background: float
     pictures: int
+    detections: int
     average_precision: float | None  # at `foreground`, mean over classes; None when no object counts
     counts: dict[ErrorKind, int]
     gains: dict[ErrorKind, float | None]
@@ -84,6 +90,8 @@ class ErrorSummary:
             f"AP {shown(self.average_precision)} at IoU {self.foreground:g}, {self.kind}, {self.pictures} pictures; "
             f"background below {self.background:g}"
         )
+        if not self.detections:
+            head += "\nThere is no detection: with nothing found, mending the misses has no precision to go by"
         return f"{head}\n{text_table(('mistake', 'count', 'AP gained if mended'), rows)}"
 
 
@@ -146,6 +154,7 @@ def error_kinds(
         foreground=foreground,
         background=background,
         pictures=len(true.pictures),
+        detections=len(found.classes),
         average_precision=average,
         counts={
             each: int(missed.sum()) if each == "missed" else int((codes == code).sum())

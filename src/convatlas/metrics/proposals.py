@@ -99,7 +99,7 @@ def evaluate_proposals(
     proposals: by the picture's name, (N, 4) boxes as a `Sample` has them, the best first; a picture without proposals
     may be left out. `classes` names the K classes of the truths by index. counts and overlaps ascend.
     Raises UsageError that names the picture for boxes that are not finite, reversed, of another shape or of a picture
-    that the truths do not have; for truths as `evaluate_coco` does.
+    that the truths do not have, for what is no mapping, and for truths as `evaluate_coco` does.
     """
     if not counts or counts[0] < 1 or any(a >= b for a, b in pairwise(counts)):
         raise UsageError(f"counts: expected ascending counts from 1, got {counts}")
@@ -108,6 +108,10 @@ def evaluate_proposals(
         raise UsageError(f"overlaps: expected ascending overlaps, got {overlaps}")
     names = check_classes(classes)
     true = join_truths(truths, len(names))
+    if not isinstance(proposals, Mapping):
+        raise UsageError(
+            f"proposals: expected the boxes of each picture by its name, a dict, got {type(proposals).__name__}"
+        )
     for name, boxes in proposals.items():
         _check_boxes(name, boxes, true.pictures)
 

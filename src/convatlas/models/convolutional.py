@@ -63,8 +63,10 @@ def convolutional(network: nn.Module, x: Tensor) -> ConvolutionalWindows:
     Of x only the shape, dtype and device matter: both forms must give one row for a random picture like it.
     Raises UsageError when the network takes no such picture, gives something else, takes pictures of one size alone,
     weighs by the whole picture (squeeze-and-excitation, group and instance normalisation, attention), or does with rows
-    of scores what maps do not allow. LeNet-5 checks the size of its pictures: `nn.Sequential(*network.children())` does
-    not.
+    of scores what maps do not allow. A network that pads nothing is also run on a larger picture, where the scores of
+    three places must be those of the windows cut out. Of one that pads they differ in any case: there a function that
+    leaves the shape of maps but mixes all of an axis (cumsum, flip, roll, fft) is not seen.
+    LeNet-5 checks the size of its pictures: `nn.Sequential(*network.children())` does not.
     """
     if x.dim() != 4 or len(x) != 1 or not x.is_floating_point():
         raise UsageError(f"x: expected one picture (1, C, h, w) of floats, got {x.dtype} of shape {tuple(x.shape)}")
@@ -100,7 +102,27 @@ def _turned(network: nn.Module, x: Tensor, expected: Tensor) -> ConvolutionalWin
         raise ValueError("it does with rows of scores what maps do not allow")
     windows = ConvolutionalWindows(turned, learning.sizes, (x.shape[2], x.shape[3]), (1, 1)).eval()
     windows.stride = _stride(windows, x)
+    padding = _Padding()
+    alone = _twin(network)
+    with padding:
+        alone(x)
+    if not padding.seen:
+        _compare(alone, windows, x)
     return windows
+
+
+def _compare(network: nn.Module, windows: ConvolutionalWindows, x: Tensor) -> None:
+    """Raise ValueError unless places first, middle and last of a picture two strides larger score as they do alone."""
+    (height, width), (down, right) = windows.window, windows.stride
+    shape = (1, x.shape[1], height + 2 * down, width + 2 * right)
+    picture = torch.rand(shape, generator=torch.Generator().manual_seed(1)).to(x)
+    scores = windows(picture)
+    for place in range(3):
+        cut = picture[:, :, place * down : place * down + height, place * right : place * right + width]
+        expected = network(cut)
+        nearest = 1e-4 * float(expected.abs().max())
+        if not torch.allclose(scores[:, :, place, place], expected, 1e-3, nearest):
+            raise ValueError("in a larger picture its scores are not those of the windows cut out")
 
 
 class _OverPlaces(TorchFunctionMode):
@@ -177,6 +199,35 @@ class _Local(TorchFunctionMode):
             return False
         return first.dim() < 4 or first.shape[self._axis] == 1
 
+
+class _Padding(TorchFunctionMode):
+    """While it is entered, it is noted whether what lies beyond the edges of maps is made up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen = False
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """What torch calls in place of each of its functions."""
+        named = kwargs or {}
+        at = _PADDING_AT.get(getattr(func, "__name__", ""))
+        given = [named.get("padding", 0), named.get("ceil_mode", False), *(args[at : at + 2] if at == 3 else ())]
+        if at == 4:
+            given += args[4:5]
+        if func in (F.pad, F.interpolate) or any(each not in _NO_PADDING for each in given):
+            self.seen = True
+        return func(*args, **named)
+
+
+# Where a function takes its padding; a pooling's ceil_mode, by which it reaches beyond the edge, comes after it.
+_PADDING_AT = {"conv2d": 4, "conv_transpose2d": 4, "max_pool2d": 3, "avg_pool2d": 3}
+_NO_PADDING = (0, (0, 0), [0, 0], (0,), "valid")
 
 # The argument, the fifth after the maps, that asks a normalisation to take mean and variance from all places.
 _FROM_MAPS: dict[Callable[..., Any], tuple[str, bool]] = {

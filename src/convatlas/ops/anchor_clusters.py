@@ -71,7 +71,10 @@ def mean_best_iou(sides: ArrayLike, anchors: ArrayLike) -> float:
 
 
 def _checked(sides: ArrayLike, name: str = "sides") -> Sides:
-    given = np.asarray(sides)
+    try:
+        given = np.asarray(sides)
+    except ValueError as error:
+        raise UsageError(f"{name}: expected widths and heights (N, 2), got rows of different lengths") from error
     if given.ndim != 2 or given.shape[1] != 2 or not len(given) or given.dtype.kind not in "iuf":
         raise UsageError(f"{name}: expected widths and heights (N, 2), got shape {given.shape} of {given.dtype}")
     array = given.astype(np.float64)

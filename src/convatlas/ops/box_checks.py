@@ -14,6 +14,7 @@ def check_box_array(boxes: NDArray[np.floating], name: str = "boxes", *, outside
     Each value is finite, x1 <= x2, y1 <= y2, and the sides are finite too; a box without area is allowed. Without
     `outside` no value is below 0, as of objects in a picture; anchors and raw predictions may reach outside.
     """
+    _check_array(boxes, name)
     if boxes.dtype not in FLOATS:
         raise UsageError(f"{name}: expected float32 or float64, got {boxes.dtype}")
     if boxes.ndim != 2 or boxes.shape[1] != 4:
@@ -34,6 +35,7 @@ def check_box_array(boxes: NDArray[np.floating], name: str = "boxes", *, outside
 
 def check_score_array(scores: NDArray[np.floating], count: int, name: str = "scores") -> None:
     """Raise UsageError unless there is one finite float32 or float64 score for each of `count` boxes."""
+    _check_array(scores, name)
     if scores.dtype not in FLOATS:
         raise UsageError(f"{name}: expected float32 or float64, got {scores.dtype}")
     if scores.shape != (count,):
@@ -43,6 +45,7 @@ def check_score_array(scores: NDArray[np.floating], count: int, name: str = "sco
 
 def check_label_array(labels: NDArray[np.generic], count: int, name: str = "labels") -> None:
     """Raise UsageError unless there is one whole number for each of `count` boxes."""
+    _check_array(labels, name)
     if labels.dtype.kind not in "iu":
         raise UsageError(f"{name}: expected whole numbers, got {labels.dtype}")
     if labels.shape != (count,):
@@ -51,8 +54,17 @@ def check_label_array(labels: NDArray[np.generic], count: int, name: str = "labe
 
 def check_fraction(value: float, name: str) -> None:
     """Raise UsageError unless 0 <= value <= 1."""
-    if not 0 <= value <= 1:
-        raise UsageError(f"{name}: expected 0..1, got {value}")
+    try:
+        right = bool(0 <= value <= 1)
+    except (TypeError, ValueError):  # None, a text, numbers
+        right = False
+    if not right:
+        raise UsageError(f"{name}: expected 0..1, got {value!r}")
+
+
+def _check_array(values: object, name: str) -> None:
+    if not isinstance(values, np.ndarray):
+        raise UsageError(f"{name}: expected a NumPy array, got {type(values).__name__}")
 
 
 def _refuse(values: NDArray[np.generic], name: str, right: NDArray[np.bool_] | np.bool_, expected: str) -> None:

@@ -5,6 +5,8 @@ other form is in the name: `cxcywh` is centre and sides, `xywh` the top left and
 than float32 and float64, or of another shape, raise UsageError.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -29,10 +31,23 @@ def check_boxes(boxes: Tensor, name: str = "boxes", *, outside: bool = False) ->
 
 def check_form(boxes: Tensor, name: str) -> None:
     """Raise UsageError unless it is float32 or float64 (..., 4); looks at no value, so it never waits for a device."""
+    check_tensor(boxes, name)
     if boxes.dtype not in FLOATS:
         raise UsageError(f"{name}: expected float32 or float64, got {boxes.dtype}: convert with .float()")
     if boxes.dim() == 0 or boxes.shape[-1] != 4:
         raise UsageError(f"{name}: expected (..., 4) values x1, y1, x2, y2, got shape {tuple(boxes.shape)}")
+
+
+def check_tensor(given: object, name: str) -> None:
+    """Raise UsageError unless it is a tensor."""
+    if not isinstance(given, Tensor):
+        raise UsageError(f"{name}: expected a tensor, got {type(given).__name__}")
+
+
+def _height_and_width(size: tuple[int, int]) -> tuple[int, int]:
+    if not isinstance(size, Sequence) or len(size) != 2:
+        raise UsageError(f"size: expected height and width, got {size}")
+    return size[0], size[1]
 
 
 def _check_rows(boxes: Tensor, name: str = "boxes") -> None:
@@ -91,7 +106,7 @@ def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     A box that lies wholly outside becomes one without area on the border. The gradient of a clipped edge is 0.
     """
     check_form(boxes, "boxes")
-    height, width = size
+    height, width = _height_and_width(size)
     x1, y1, x2, y2 = boxes.unbind(-1)
     return torch.stack(
         (x1.clamp(0, width), y1.clamp(0, height), x2.clamp(0, width), y2.clamp(0, height)),
@@ -112,6 +127,6 @@ def inside_picture(boxes: Tensor, size: tuple[int, int], *, margin: float = 0.0)
     Faster R-CNN trains on those with margin 0 alone (https://arxiv.org/abs/1506.01497, Section 3.3).
     """
     _check_rows(boxes)
-    height, width = size
+    height, width = _height_and_width(size)
     x1, y1, x2, y2 = boxes.unbind(-1)
     return (x1 >= -margin) & (y1 >= -margin) & (x2 <= width + margin) & (y2 <= height + margin)

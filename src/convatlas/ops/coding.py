@@ -13,12 +13,13 @@ Boxes are (..., 4) xyxy in pixels, float32 or float64; leading axes broadcast. E
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from convatlas.errors import UsageError
-from convatlas.ops.boxes import check_form, from_cxcywh, to_cxcywh
+from convatlas.ops.boxes import check_form, check_tensor, from_cxcywh, to_cxcywh
 
 LARGEST_LOG = math.log(1000 / 16)  # the largest t_w, t_h that is followed, in Detectron and torchvision: 62.5 times
 _EDGE = 1e-6  # a centre this near a cell's border, in cells, is encoded as if it were so far inside
@@ -35,6 +36,7 @@ def encode_rcnn(boxes: Tensor, anchors: Tensor, *, weights: Weights = (1.0, 1.0,
     _check_weights(weights)
     x, y, width, height = _centres(boxes, "boxes")
     anchor_x, anchor_y, anchor_width, anchor_height = _centres(anchors, "anchors")
+    _check_together(boxes, "boxes", anchors, "anchors")
     return torch.stack(
         (
             weights[0] * (x - anchor_x) / anchor_width,
@@ -60,6 +62,7 @@ def decode_rcnn(
     _check_weights(weights)
     check_form(offsets, "offsets")
     anchor_x, anchor_y, anchor_width, anchor_height = _centres(anchors, "anchors")
+    _check_together(offsets, "offsets", anchors, "anchors")
     tx, ty, tw, th = (offsets[..., i] / weight for i, weight in enumerate(weights))
     width = tw.clamp(max=largest_log).exp() * anchor_width
     height = th.clamp(max=largest_log).exp() * anchor_height
@@ -76,7 +79,8 @@ def encode_yolo_v1(boxes: Tensor, cells: Tensor, grid: tuple[int, int], size: tu
     """
     x, y, width, height = _centres(boxes, "boxes")
     _check_pairs(cells, "cells")
-    (rows, columns), (picture_height, picture_width) = grid, size
+    _check_together(boxes, "boxes", cells, "cells")
+    (rows, columns), (picture_height, picture_width) = _pair(grid, "grid"), _pair(size, "size")
     return torch.stack(
         (
             x * (columns / picture_width) - cells[..., 0],
@@ -92,8 +96,9 @@ def decode_yolo_v1(offsets: Tensor, cells: Tensor, grid: tuple[int, int], size: 
     """The boxes (..., 4) that v1's output means; see `encode_yolo_v1`."""
     check_form(offsets, "offsets")
     _check_pairs(cells, "cells")
+    _check_together(offsets, "offsets", cells, "cells")
     x, y, width_root, height_root = offsets.unbind(-1)
-    (rows, columns), (picture_height, picture_width) = grid, size
+    (rows, columns), (picture_height, picture_width) = _pair(grid, "grid"), _pair(size, "size")
     return from_cxcywh(
         torch.stack(
             (
@@ -205,7 +210,22 @@ def _check_weights(weights: Weights) -> None:
         raise UsageError(f"weights: expected four numbers above 0, got {tuple(weights)}")
 
 
+def _check_together(first: Tensor, first_name: str, second: Tensor, second_name: str) -> None:
+    """Raise UsageError unless their axes but the last broadcast."""
+    for a, b in zip(first.shape[-2::-1], second.shape[-2::-1], strict=False):
+        if a != b and 1 not in (a, b):
+            shapes = f"{tuple(first.shape)} and {tuple(second.shape)}"
+            raise UsageError(f"{first_name}, {second_name}: expected as many of both, got {shapes}")
+
+
+def _pair(pair: tuple[int, int], name: str) -> tuple[int, int]:
+    if not isinstance(pair, Sequence) or len(pair) != 2 or min(pair) < 1:
+        raise UsageError(f"{name}: expected 1 x 1 or more, got {pair}")
+    return pair[0], pair[1]
+
+
 def _check_pairs(pairs: Tensor, name: str) -> None:
+    check_tensor(pairs, name)
     if pairs.dim() == 0 or pairs.shape[-1] != 2:
         raise UsageError(f"{name}: expected (..., 2), got shape {tuple(pairs.shape)}")
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from convatlas.errors import UsageError
 from convatlas.ops import nms_numpy, soft_nms_numpy
 from convatlas.ops.box_checks import check_box_array, check_fraction, check_score_array
-from convatlas.ops.boxes import FLOATS, check_form
+from convatlas.ops.boxes import FLOATS, check_form, check_tensor
 
 # torchvision.ops.nms ends here too, after a microsecond or two in which forms can be checked.
 _KERNEL = torch.ops.torchvision.nms.default
@@ -38,18 +38,18 @@ def nms(boxes: Tensor, scores: Tensor, threshold: float, *, check: bool = True) 
     of it by rounding, and on a GPU on another than on the processor: its kernel rounds the threshold to float32.
     Raises UsageError for another dtype or shape, and names the first box or score that is not finite, or reversed; it
     waits for the device to look.
-    check: without it 2,000 boxes or fewer are not looked at for such values; a box with a nan is then kept. It takes
-    torchvision's time then; with it some 15 microseconds more, which of a hundred boxes are half of the kernel's own.
+    check: without it values are not looked at, and a box with a nan is kept, as by torchvision, whose time it takes
+    then; with it some 15 microseconds more, which of a hundred boxes are half of the kernel's own. Where more than
+    2,000 boxes go by position, on a processor, that way cannot do without and looks in any case.
     In a graph that is exported nothing is checked; what torch.export itself gives back raises where fewer than two
     boxes are kept, which torchvision's description of the kernel denies.
     """
     if torch.compiler.is_compiling():
         return _kernel(boxes, scores, threshold)
     _check_forms(boxes, scores, threshold)
-    many = len(boxes) > MANY
-    if check or many:
+    if check:
         _check_values(boxes, scores)
-    if many and boxes.device.type == "cpu":
+    if len(boxes) > MANY and boxes.device.type == "cpu":
         step = -(-len(boxes) // SAMPLE)
         kept = len(_kernel(boxes[::step], scores[::step], threshold))
         if kept > FEW_KEPT or kept * step * len(boxes) > MOST_PAIRS:
@@ -69,6 +69,7 @@ def nms_per_class(boxes: Tensor, scores: Tensor, labels: Tensor, threshold: floa
     if torch.compiler.is_compiling():
         return _kernel(boxes + _offsets(boxes, labels), scores, threshold)
     _check_forms(boxes, scores, threshold)
+    check_tensor(labels, "labels")
     if labels.dtype not in WHOLE:
         raise UsageError(f"labels: expected whole numbers, as torch.int64, got {labels.dtype}")
     if labels.shape != scores.shape:
@@ -134,6 +135,9 @@ def _soft(
     labels: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     check_form(boxes, "boxes")
+    for name, each in (("scores", scores), ("labels", labels)):
+        if each is not None:
+            check_tensor(each, name)
     if boxes.dtype != scores.dtype:
         raise UsageError(f"boxes, scores: expected one dtype, got {boxes.dtype} and {scores.dtype}")
     taken, lowered = run(_array(boxes), _array(scores), None if labels is None else _array(labels))
@@ -147,6 +151,8 @@ def _kernel(boxes: Tensor, scores: Tensor, threshold: float) -> Tensor:
 
 def _check_forms(boxes: Tensor, scores: Tensor, threshold: float) -> None:
     check_fraction(threshold, "threshold")
+    for name, each in (("boxes", boxes), ("scores", scores)):
+        check_tensor(each, name)
     if boxes.dtype not in FLOATS or boxes.dim() != 2 or boxes.shape[1] != 4:
         raise UsageError(f"boxes: expected (N, 4) float32 or float64, got {tuple(boxes.shape)} {boxes.dtype}")
     if boxes.dtype != scores.dtype:

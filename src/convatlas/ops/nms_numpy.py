@@ -7,7 +7,8 @@ overlap with a higher scoring selected region larger than a [...] threshold".
 torchvision's kernel compares each kept box with every later one. Here a box is compared with its neighbours alone. Two
 sides w <= v overlap by at most (w + v) / 2 - d at distance d of their centres, and IoU > t needs more than t v of it:
 so d < v ((1 + w / v) / 2 - t), which is at most w (1 - t), or w (1 / t - 1) / 2 where that is more. The boxes lie in
-the cells of a grid, sorted by cell, and a box looks into the cells within that reach.
+the cells of a grid, sorted by cell, and a box looks into the cells within that reach. Near a threshold of 0 it is the
+largest box that says how far; there the few that are far larger than the rest are compared with every box instead.
 Boxes are taken in the order of their scores, some hundreds at a time, and what they suppress is gone before the next
 are taken: of many boxes on one object few ever look for neighbours. Where few have one label no grid is needed.
 
@@ -30,6 +31,8 @@ _CELLS = 1 << 16  # most cells of all grids together: sorting by numbers of 16 b
 _FIRST_PAIRS = 1 << 15  # pairs looked at in the first step; twice as many in each next one
 _MOST_PAIRS = 1 << 18  # some megabytes: what the processor's cache holds
 _MOST_BOXES = 1 << 12  # most boxes of one step
+_LOW = 0.1  # below this threshold giants are compared apart,
+_MOST_GIANTS = 500  # if there are no more
 
 
 def nms(boxes: NDArray[np.floating], scores: NDArray[np.floating], threshold: float) -> NDArray[np.int64]:
@@ -38,7 +41,7 @@ def nms(boxes: NDArray[np.floating], scores: NDArray[np.floating], threshold: fl
     boxes (N, 4) xyxy, scores (N,), each float32 or float64; threshold 0..1. Of equal scores the lower index goes first.
     A box without area neither suppresses nor is suppressed. Raises UsageError for anything else.
     """
-    return nms_per_class(boxes, scores, np.zeros(boxes.shape[:1], np.int64), threshold)
+    return nms_per_class(boxes, scores, np.zeros(np.shape(boxes)[:1], np.int64), threshold)
 
 
 def nms_per_class(
@@ -90,6 +93,8 @@ class _Grid:
     last_column: Indices
     first_row: Indices
     last_row: Indices
+    groups: Indices
+    giants: NDArray[np.bool_]  # which others need not reach
 
 
 def _greedy(boxes: _Columns, labels: NDArray[np.integer], threshold: float) -> Indices:
@@ -126,8 +131,9 @@ def _grid(boxes: _Columns, groups: Indices, some: Indices, threshold: float) -> 
     """A grid a group, over the middle 98 % of the centres of `some` boxes; others lie in its border cells."""
     number = int(groups.max()) + 1
     side = max(1, math.isqrt(_CELLS // number))
-    column, first_column, last_column, columns = _axis(boxes.x1, boxes.x2, some, threshold, side)
-    row, first_row, last_row, rows = _axis(boxes.y1, boxes.y2, some, threshold, side)
+    giants = _giants(boxes, some, threshold)
+    column, first_column, last_column, columns = _axis(boxes.x1, boxes.x2, some, giants, threshold, side)
+    row, first_row, last_row, rows = _axis(boxes.y1, boxes.y2, some, giants, threshold, side)
     count = number * columns * rows
     return _Grid(
         cells=((groups * columns + column) * rows + row).astype(np.min_scalar_type(count - 1)),
@@ -137,18 +143,38 @@ def _grid(boxes: _Columns, groups: Indices, some: Indices, threshold: float) -> 
         last_column=groups * columns + last_column,
         first_row=first_row,
         last_row=last_row,
+        groups=groups,
+        giants=giants,
     )
 
 
+def _giants(boxes: _Columns, some: Indices, threshold: float) -> NDArray[np.bool_]:
+    """Which boxes have a side above twice that of 99 % of `some`; none where all reach by their own sides."""
+    none = np.zeros(len(boxes.areas), np.bool_)
+    if threshold >= _LOW:
+        return none
+    giants = none
+    for low, high in ((boxes.x1, boxes.x2), (boxes.y1, boxes.y2)):
+        side = high.astype(np.float64) / 4 - low.astype(np.float64) / 4
+        giants = giants | (side > 2 * np.quantile(side[some], 0.99))
+    return giants if np.count_nonzero(giants) <= _MOST_GIANTS else none
+
+
 def _axis(
-    low: NDArray[np.floating], high: NDArray[np.floating], some: Indices, threshold: float, most: int
+    low: NDArray[np.floating],
+    high: NDArray[np.floating],
+    some: Indices,
+    giants: NDArray[np.bool_],
+    threshold: float,
+    most: int,
 ) -> tuple[Indices, Indices, Indices, int]:
     """Along one axis: the place of each box, the first and last place it looks at, and how many places there are."""
     start, stop = low.astype(np.float64) / 4, high.astype(np.float64) / 4  # in a unit in which no sum overflows
     side, centre = stop - start, (start + stop) / 2
     t = threshold * (1 - 1e-4)  # rounding of an IoU moves it by far less
     share = max(1 - t, (1 / t - 1) / 2) if t > 0 else math.inf
-    reach = np.minimum(side * share, (side + side.max()) / 2)
+    largest = np.where(giants, side.max(), side[~giants].max(initial=0))  # a giant looks at every box
+    reach = np.minimum(side * share, (side + largest) / 2)
     begin, end = (float(each) for each in np.quantile(centre[some], (0.01, 0.99)))
     step = max(float(np.median(reach[some])), (end - begin) / most)
     count = min(most, max(1, math.ceil((end - begin) / step)))
@@ -169,7 +195,8 @@ def _neighbours(grid: _Grid, alive: Indices, pairs: int) -> tuple[int, Indices, 
     begins = np.zeros(grid.count + 1, np.intp)
     np.cumsum(np.bincount(cells, minlength=grid.count), out=begins[1:])
     # A box looks at a run of rows in each of some columns; by_cell has the boxes of such a run together.
-    boxes = alive[:_MOST_BOXES]
+    giants = np.flatnonzero(grid.giants[alive])
+    boxes = alive[: min(_MOST_BOXES, max(1, _MOST_PAIRS // max(1, len(giants))))]
     first_column, last_column = grid.first_column[boxes], grid.last_column[boxes]
     looker, column = _runs(first_column, last_column + 1)
     start = begins[column * grid.rows + grid.first_row[boxes[looker]]]
@@ -180,8 +207,21 @@ def _neighbours(grid: _Grid, alive: Indices, pairs: int) -> tuple[int, Indices, 
     runs = runs_so_far[done - 1]
     run, position = _runs(start[:runs], stop[:runs])
     first, second = looker[run], by_cell[position]
+    if len(giants):
+        first, second = _with_giants(grid.groups[alive], done, giants, first, second)
     later = second > first
     return done, first[later], second[later]
+
+
+def _with_giants(
+    groups: Indices, done: int, giants: Indices, first: Indices, second: Indices
+) -> tuple[Indices, Indices]:
+    """The pairs, and those of the first `done` boxes with all giants of their groups; `first` ascends."""
+    looker, giant = np.repeat(np.arange(done), len(giants)), np.tile(giants, done)
+    same = groups[looker] == groups[giant]
+    first, second = np.concatenate([first, looker[same]]), np.concatenate([second, giant[same]])
+    by_first = np.argsort(first, kind="stable")
+    return first[by_first], second[by_first]
 
 
 def _runs(starts: Indices, stops: Indices) -> tuple[Indices, Indices]:

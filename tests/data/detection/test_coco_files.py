@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,45 @@ def test_masks_are_the_pixels_that_pycocotools_makes(tmp_path: Path, capsys: pyt
     for mask, entry in zip(sample.masks, [*entries, CROWD], strict=True):
         assert mask is not None
         assert mask.to_string().encode() == theirs.annToRLE(entry)["counts"]
+
+
+HAND = {"id": 2, "name": "hand", "keypoints": ["wrist", "thumb", "index", "little"], "skeleton": [[1, 2]]}
+
+
+def test_keypoints_that_differ_from_class_to_class_are_not_read(tmp_path: Path) -> None:
+    """One class's names would be given to the other's points."""
+    put_picture(tmp_path / "000000397133.jpg")
+    hand = POSED | {"id": 7, "category_id": 2, "keypoints": [50, 30, 2] * 4}
+    whole = document(categories=[DOG, PERSON, HAND], annotations=[ANNOTATION, POSED, hand])
+    path = put_json(tmp_path / "a.json", whole)
+    ((kind, words),) = told(list_coco(path).faults)
+    assert kind == "not read"
+    assert words.startswith("a.json, keypoints: \"person\" has ['nose',")
+    assert "\"hand\" ['wrist'," in words
+    assert "no keypoints are read" in words
+    objects = open_objects(path)
+    assert objects.keypoints.names == ()
+    assert objects.truth(0).keypoints.shape == (3, 0, 3)
+    assert len(objects.warnings) == 1
+
+
+def test_which_classes_have_keypoints_is_kept(tmp_path: Path) -> None:
+    put_picture(tmp_path / "000000397133.jpg")
+    plan = open_objects(put_json(tmp_path / "a.json", document())).keypoints
+    assert (plan.classes, [plan.belong_to(label) for label in (0, 1)]) == (frozenset({0}), [True, False])
+    of_all = document(categories=[PERSON, DOG | {"keypoints": PERSON["keypoints"]}])
+    assert open_objects(put_json(tmp_path / "a.json", of_all)).keypoints.classes is None
+
+
+def test_keypoints_that_differ_from_file_to_file_are_a_fault(tmp_path: Path) -> None:
+    for part, names in (("train", ["nose", "left_eye", "right_eye"]), ("val", ["nose", "right_eye", "left_eye"])):
+        put_picture(tmp_path / part / f"{part}.jpg")
+        image = IMAGE | {"file_name": f"{part}.jpg"}
+        whole = document(images=[image], categories=[DOG, PERSON | {"keypoints": names}])
+        put_json(tmp_path / "annotations" / f"instances_{part}.json", whole)
+    ((kind, words),) = told(list_coco(tmp_path).faults)
+    assert kind == "no class"
+    assert "keypoints: \"person\" has ['nose', 'right_eye'" in words
 
 
 def test_pictures_are_found_where_people_put_them(tmp_path: Path) -> None:
@@ -331,3 +371,27 @@ def test_opening_raises_the_first_error_and_counts_the_others(tmp_path: Path) ->
         f"{path}: a.json, 000000397133.jpg, annotation 0, category_id: there is no category 3 (2 more: "
         f"`convatlas data check {path}` lists all)"
     )
+
+
+def test_many_categories_are_read_in_a_moment(tmp_path: Path) -> None:
+    """Comparing each with all before it takes minutes."""
+    categories = [{"id": number, "name": f"class {number}"} for number in range(1, 20_001)]
+    put_picture(tmp_path / "a.png")
+    images = [{"id": 1, "file_name": "a.png", "width": 100, "height": 80}]
+    path = put_json(tmp_path / "a.json", {"images": images, "categories": categories, "annotations": []})
+    started = time.process_time()
+    listing = list_coco(path)
+    assert time.process_time() - started < 4
+    assert (len(listing.classes), listing.faults) == (20_000, ())
+
+
+def test_captions_are_called_that(tmp_path: Path) -> None:
+    put_picture(tmp_path / "a.png")
+    images = [{"id": 1, "file_name": "a.png", "width": 100, "height": 80}]
+    sentences = [{"id": number, "image_id": 1, "caption": "a dog"} for number in (1, 2)]
+    path = put_json(tmp_path / "captions_val.json", {"images": images, "annotations": sentences})
+    with pytest.raises(DataError, match=r"captions_val\.json: holds captions, which are not read; name a file of obj"):
+        list_coco(path)
+    described = [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "caption": "a dog"}]
+    put_json(path, {"images": images, "annotations": described, "categories": [{"id": 1, "name": "dog"}]})
+    assert len(list_coco(path).pictures[0].objects) == 1

@@ -1,14 +1,17 @@
 """From each format into each other: the same objects, what cannot be kept is said, nothing is half-written."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from convatlas.data.detection.convert import Converted, convert_data, write_objects
+from convatlas.data.detection.export import decimals
 from convatlas.data.detection.object_set import ObjectSet
 from convatlas.data.detection.records import KeypointPlan
 from convatlas.data.detection.source import open_objects
@@ -16,6 +19,7 @@ from convatlas.data.picture_set import ArrayReader
 from convatlas.data.scenes.scene_set import scene_set
 from convatlas.errors import DataError, UsageError
 from convatlas.types import Rle, Sample
+from convatlas.types.polygons import rle_of_polygons
 from tests.data.detection.files import fingerprint, put_json, put_picture, put_text
 
 pytestmark = pytest.mark.row("C-10")
@@ -111,7 +115,11 @@ def test_voc(tmp_path: Path) -> None:
 
 def test_yolo(tmp_path: Path) -> None:
     done, back = written(tmp_path, "yolo")
-    assert done.lost == {"crowd regions": 1, "masks": 2, "marks of difficult objects": 1}
+    assert done.lost == {
+        "crowd regions": 1,
+        "masks beside keypoints (their boxes are written)": 2,
+        "marks of difficult objects": 1,
+    }
     sample = back.truth(0)
     assert (back.classes, back.splits) == (everything().classes, ("train", "val"))
     assert np.allclose(sample.boxes, [[10.25, 20, 50.5, 60.75], [60, 10, 70, 30]], atol=1e-4)
@@ -225,9 +233,9 @@ def test_pictures_from_anywhere_stay_in_the_folder(tmp_path: Path) -> None:
 
 def test_a_picture_whose_name_says_no_format_is_stored_as_what_it_is(tmp_path: Path) -> None:
     picture = put_picture(tmp_path / "in" / "a.png")
-    picture.rename(tmp_path / "in" / "photo.1:2")
+    picture.rename(tmp_path / "in" / "photo.1+2")
     document = {
-        "images": [{"id": 1, "file_name": "photo.1:2", "width": 100, "height": 80}],
+        "images": [{"id": 1, "file_name": "photo.1+2", "width": 100, "height": 80}],
         "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [0, 0, 5, 5]}],
         "categories": [{"id": 1, "name": "cat"}],
     }
@@ -330,6 +338,146 @@ def test_nothing_is_half_written(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"2\.png: there is no such file"):
         convert_data(path, tmp_path / "out", to="voc", progress=then_gone)
     assert [each.name for each in tmp_path.iterdir()] == ["in"]
+
+
+def stated(tmp_path: Path, *annotations: dict[str, object], categories: list[object] | None = None) -> Path:
+    """COCO's file of a picture of 100 x 80 pixels and these annotations of it."""
+    put_picture(tmp_path / "in" / "a.png")
+    common = {"image_id": 1, "category_id": 1}
+    document = {
+        "images": [{"id": 1, "file_name": "a.png", "width": 100, "height": 80}],
+        "annotations": [common | {"id": number} | each for number, each in enumerate(annotations, start=1)],
+        "categories": categories or [{"id": 1, "name": "cat"}],
+    }
+    return put_json(tmp_path / "in" / "a.json", document)
+
+
+def in_coco(folder: Path) -> Any:
+    return json.loads((folder / "annotations" / "instances.json").read_text(encoding="utf-8"))
+
+
+def test_masks_are_yolo_s_outlines(tmp_path: Path) -> None:
+    """A polygon as it stands, run lengths by the edges of their pixels; a box for what no single outline can be."""
+    holed = np.zeros((80, 100), bool)
+    holed[10:50, 30:70] = True
+    solid = Rle.from_mask(holed).to_string()
+    holed[20:22, 40:45] = False
+    parts = [[10, 20, 40, 20, 40, 60], [50, 20, 60, 20, 60, 60]]
+    path = stated(
+        tmp_path,
+        {"bbox": [10, 20, 30, 40], "segmentation": [[10.5, 20.4, 40, 20, 40, 60]]},
+        {"bbox": [30, 10, 40, 40], "segmentation": {"size": [80, 100], "counts": solid}},
+        {"bbox": [30, 10, 40, 40], "segmentation": {"size": [80, 100], "counts": Rle.from_mask(holed).to_string()}},
+        {"bbox": [10, 20, 50, 40], "segmentation": parts},
+        {"bbox": [0, 0, 30, 10]},
+        {"bbox": [0, 0, 2, 80], "segmentation": {"size": [80, 100], "counts": [0, 160, 7840]}, "iscrowd": 1},
+        {"bbox": [0, 0, 90, 10], "segmentation": [[0, 0, 20, 0, 20, 10, 0, 10]]},
+    )
+    done = convert_data(path, tmp_path / "out", to="yolo")
+    assert (tmp_path / "out" / "labels" / "train" / "a.txt").read_text(encoding="utf-8").splitlines() == [
+        "0 0.105 0.255 0.4 0.25 0.4 0.75",
+        "0 0.3 0.125 0.7 0.125 0.7 0.625 0.3 0.625",
+        "0 0.5 0.375 0.4 0.5",
+        "0 0.35 0.5 0.5 0.5",
+        "0 0.15 0.0625 0.3 0.125",
+        "0 0 0 0.2 0 0.2 0.125 0 0.125",
+    ]
+    assert done.lost == {
+        "crowd regions": 1,
+        "masks that one outline cannot be: several parts, holes (their boxes are written)": 2,
+        "boxes more than a pixel off their masks (the outlines are written)": 1,
+    }
+    before, after = open_objects(path).truth(0), open_objects(tmp_path / "out").truth(0)
+    for row in (0, 1):
+        mine, theirs = before.masks[row], after.masks[row]
+        assert mine is not None
+        assert theirs is not None
+        assert mine.counts.tolist() == theirs.counts.tolist()
+
+
+@pytest.mark.parametrize("polygons", [True, False])
+def test_the_pixels_of_masks_survive_yolo_and_back(tmp_path: Path, polygons: bool) -> None:
+    """Corners in hundredths of a pixel, also on the fifths at which rounding turns, and beyond the picture."""
+    chance = np.random.default_rng(1)
+    entries: list[dict[str, object]] = []
+    for _ in range(150):
+        turns = np.sort(chance.uniform(0, 2 * np.pi, int(chance.integers(5, 30))))
+        spokes = chance.uniform(4, 20, turns.size)
+        corners = chance.uniform(20, 60, 2) + np.stack([np.cos(turns), np.sin(turns)], axis=1) * spokes[:, None]
+        corners = corners.round(1 if len(entries) % 2 else 2)
+        mask = rle_of_polygons([corners], 80, 100)
+        runs = {"size": [80, 100], "counts": mask.to_string()}
+        entries.append({"segmentation": [corners.ravel().tolist()] if polygons else runs})
+    path = stated(tmp_path, *entries)
+    lost = convert_data(path, tmp_path / "yolo", to="yolo").lost
+    before, after = open_objects(path).truth(0), open_objects(tmp_path / "yolo").truth(0)
+    outlines = 0
+    for mine, theirs in zip(before.masks, after.masks, strict=True):
+        if theirs is not None:
+            assert mine is not None
+            assert mine.counts.tolist() == theirs.counts.tolist()
+            outlines += 1
+    left = sum(number for words, number in lost.items() if words.startswith("masks that one outline cannot be"))
+    assert outlines == 150 - left
+    assert outlines > 100  # thin points of the stars are parts of their own
+
+
+def test_polygons_stay_polygons_in_coco(tmp_path: Path) -> None:
+    parts = [[10.25, 20, 40, 20, 40, 60.5], [50, 20, 60, 20, 60, 60]]
+    path = stated(tmp_path, {"bbox": [10, 20, 50, 40], "segmentation": parts})
+    convert_data(path, tmp_path / "out", to="coco")
+    assert in_coco(tmp_path / "out")["annotations"][0]["segmentation"] == parts
+    write_objects(open_objects(path).take([0]), tmp_path / "taken", to="coco")
+    assert in_coco(tmp_path / "taken")["annotations"][0]["segmentation"] == parts
+
+
+def test_numbers_are_written_as_they_were(tmp_path: Path) -> None:
+    """12.3 is no float32; written is the shortest decimal that is held as the same, not all digits of what is held."""
+    categories: list[object] = [{"id": 1, "name": "cat", "keypoints": ["nose"], "skeleton": []}]
+    box = [12.3, 4.7, 30.2, 40.1]
+    path = stated(tmp_path, {"bbox": box, "keypoints": [20.3, 30.7, 2]}, categories=categories)
+    for to in ("coco", "voc", "createml", "yolo"):
+        convert_data(path, tmp_path / to, to=to)
+        assert np.array_equal(open_objects(tmp_path / to).truth(0).boxes, open_objects(path).truth(0).boxes), to
+    (found,) = in_coco(tmp_path / "coco")["annotations"]
+    assert (found["bbox"], found["keypoints"], found["area"]) == (box, [20.3, 30.7, 2], 1211.02)
+    sides = re.findall(r"<[xy]m\w+>(.*?)<", (tmp_path / "voc" / "Annotations" / "a.xml").read_text(encoding="utf-8"))
+    assert sides == ["13.3", "5.7", "42.5", "44.8"]
+    (entry,) = json.loads((tmp_path / "createml" / "_annotations.createml.json").read_text(encoding="utf-8"))
+    assert entry["annotations"][0]["coordinates"] == {"x": 27.4, "y": 24.75, "width": 30.2, "height": 40.1}
+    line = (tmp_path / "yolo" / "labels" / "train" / "a.txt").read_text(encoding="utf-8")
+    assert line == "0 0.274 0.309375 0.302 0.50125 0.208 0.39 2\n"
+
+
+def test_decimals_are_the_float32_s_at_every_size() -> None:
+    values = (
+        np.random.default_rng(0).uniform(0, 2.0 ** np.arange(-20, 15)[:, None], (35, 50)).astype(np.float32).ravel()
+    )
+    assert np.array_equal(np.array([float(each) for each in decimals(values)], np.float32), values)
+    hundredths = [number / 100 for number in range(0, 640_00, 7)]
+    assert [float(each) for each in decimals(np.array(hundredths, np.float32))] == hundredths
+
+
+def test_classes_without_keypoints_get_none(tmp_path: Path) -> None:
+    categories: list[object] = [{"id": 1, "name": "person", "keypoints": ["nose", "toe"], "skeleton": [[1, 2]]}]
+    categories.append({"id": 2, "name": "car"})
+    person: dict[str, object] = {"bbox": [10, 20, 30, 40], "keypoints": [20, 30, 2, 0, 0, 0]}
+    path = stated(tmp_path, person, {"bbox": [0, 0, 9, 9], "category_id": 2}, categories=categories)
+    convert_data(path, tmp_path / "out", to="coco")
+    document = in_coco(tmp_path / "out")
+    assert [each.get("keypoints") for each in document["categories"]] == [["nose", "toe"], None]
+    assert [each.get("keypoints") for each in document["annotations"]] == [[20, 30, 2, 0, 0, 0], None]
+    assert open_objects(tmp_path / "out").keypoints == open_objects(path).keypoints
+
+
+def test_a_folder_of_the_name_of_the_embedded_scenes_is_no_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scenes").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("convatlas.data.detection.source.embedded_scenes", lambda: scene_set(train=1, seed=5))
+    convert_data("scenes", "scenes/coco", to="coco")
+    assert len(open_objects(tmp_path / "scenes" / "coco")) == 1
 
 
 def test_wrong_use(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """YOLO's text: darknet's and labelImg's lines, outlines, keypoints, and data.yaml as its exporters write it."""
 
+import time
 from pathlib import Path
 
 import pytest
 
+from convatlas.data.detection.names_file import read_names
 from convatlas.data.detection.source import open_objects, recognise_format
 from convatlas.data.detection.yolo import list_yolo
-from convatlas.errors import DataError
+from convatlas.errors import DataError, UsageError
 from tests.data.detection.files import put_picture, put_text, told
 
 pytestmark = pytest.mark.row("C-10")
@@ -231,8 +233,13 @@ def test_a_part_that_is_said_to_be_another_is_read_once(tmp_path: Path) -> None:
         ("train: .\nnames: [a, a]\n", "a class stands twice"),
         ("train: .\nnames: {0: a, 2: b}\n", "expected the numbers 0, 1"),
         ("train: .\nnames: [a]\nnc: 2\n", "nc is 2, but there are 1 names"),
-        (f"train: .\nnames: [a]\nnc: 0x{'f' * 5000}\n", "nc is a number of too many digits, but there are 1 names"),
-        (f"train: .\nnames: [0x{'f' * 5000}]\n", "expected the name of a class, got a number of too many digits"),
+        (
+            f"train: .\nnames: [a]\nnc: !!int 0x{'f' * 5000}\n",
+            "nc is a number of too many digits, but there are 1 names",
+        ),
+        (f"train: .\nnames: [!!int 0x{'f' * 5000}]\n", "expected the name of a class, got a number of too many digits"),
+        (f"train: .\nnames: [{'9' * 5000}]\n", "is not YAML"),
+        ("train: .\nnames: [!!bool yes]\n", "expected the name of a class, got True"),
         ("train: .\nnames: []\n", "expected the names of the classes"),
         ("train: .\nnames: [a\n", "is not YAML"),
         ("names: [a]\n", "names no part"),
@@ -284,3 +291,39 @@ def test_a_wrong_list_of_classes(tmp_path: Path, names: str, words: str) -> None
     put_text(tmp_path / "classes.txt", names)
     with pytest.raises(DataError, match=words):
         list_yolo(tmp_path)
+
+
+def test_many_classes_are_read_in_a_moment(tmp_path: Path) -> None:
+    """Comparing each with all before it takes minutes."""
+    names = [f"class {number}" for number in range(60_000)]
+    path = put_text(tmp_path / "classes.txt", "\n".join(names))
+    started = time.process_time()
+    assert read_names(path) == tuple(names)
+    assert time.process_time() - started < 2
+
+
+def test_names_are_what_is_written(tmp_path: Path) -> None:
+    """Not true, false, 8, a date and 1000, which YAML 1.1 makes of them."""
+    words = ["yes", "no", "off", "010", "2024-01-02", "1_000", "1.50", "0x10", "7", "-3"]
+    put_picture(tmp_path / "a.png")
+    put_text(tmp_path / "data.yaml", f"train: .\nnames: [{', '.join(words)}]\nnc: {len(words)}\n")
+    assert list_yolo(tmp_path).classes == tuple(words)
+    put_text(tmp_path / "data.yaml", "train: .\nnames:\n  0: yes\n  1: no\n")
+    assert list_yolo(tmp_path).classes == ("yes", "no")
+
+
+def test_a_name_that_is_nothing(tmp_path: Path) -> None:
+    path = put_text(tmp_path / "data.yaml", "train: .\nnames: [cat, ~]\n")
+    put_picture(tmp_path / "a.png")
+    with pytest.raises(DataError, match="expected the name of a class, got None"):
+        list_yolo(path)
+
+
+def test_a_folder_of_pictures_beside_a_data_yaml_is_refused(tmp_path: Path) -> None:
+    """The file says where they lie: two answers would be one too many."""
+    put_picture(tmp_path / "a.png")
+    path = put_text(tmp_path / "data.yaml", "train: .\nnames: [cat]\n")
+    (tmp_path / "photos").mkdir()
+    for source in (tmp_path, path):
+        with pytest.raises(UsageError, match=r"^images: .*data\.yaml says where the pictures lie; leave it out"):
+            open_objects(source, images=tmp_path / "photos")

@@ -230,18 +230,27 @@ def test_digits_stand_out_from_what_is_below_them() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"height": 31}, "height: expected 32 to 2048, got 31"),
-        ({"width": 5000}, "width: expected 32 to 2048"),
-        ({"count": (0, 3)}, "count: expected 1 <= fewest"),
-        ({"count": (4, 3)}, "count: expected 1 <= fewest"),
-        ({"count": (1, 51)}, "count: expected 1 <= fewest"),
-        ({"scale": (0.0, 0.5)}, "scale: expected 0 < smallest"),
-        ({"scale": (0.6, 0.5)}, "scale: expected 0 < smallest"),
-        ({"scale": (0.5, 1.1)}, "scale: expected 0 < smallest"),
-        ({"scale": (float("nan"), 0.5)}, "scale: expected 0 < smallest"),
-        ({"overlap": -0.1}, "overlap: expected 0 to 0.9"),
-        ({"overlap": 1.0}, "overlap: expected 0 to 0.9"),
-        ({"overlap": float("nan")}, "overlap: expected 0 to 0.9"),
+        ({"height": 31}, "height: expected a whole number, 32 to 2048, got 31"),
+        ({"width": 5000}, "width: expected a whole number, 32 to 2048"),
+        ({"height": 128.5}, "height: expected a whole number"),
+        ({"width": True}, "width: expected a whole number"),
+        ({"width": "128"}, "width: expected a whole number"),
+        ({"count": 3}, "count: expected whole numbers .* got 3$"),
+        ({"count": (1, 2.5)}, "count: expected whole numbers"),
+        ({"count": "15"}, "count: expected whole numbers"),
+        ({"scale": 0.5}, "scale: expected .* got 0.5$"),
+        ({"scale": ("0.1", "0.5")}, "scale: expected"),
+        ({"overlap": "0.5"}, "overlap: expected a number"),
+        ({"count": (0, 3)}, "count: expected whole numbers \\(fewest, most\\), 1 to 50"),
+        ({"count": (4, 3)}, "count: expected whole numbers \\(fewest, most\\), 1 to 50"),
+        ({"count": (1, 51)}, "count: expected whole numbers \\(fewest, most\\), 1 to 50"),
+        ({"scale": (0.0, 0.5)}, "scale: expected \\(smallest, largest\\), above 0"),
+        ({"scale": (0.6, 0.5)}, "scale: expected \\(smallest, largest\\), above 0"),
+        ({"scale": (0.5, 1.1)}, "scale: expected \\(smallest, largest\\), above 0"),
+        ({"scale": (float("nan"), 0.5)}, "scale: expected \\(smallest, largest\\), above 0"),
+        ({"overlap": -0.1}, "overlap: expected a number from 0 to 0.9"),
+        ({"overlap": 1.0}, "overlap: expected a number from 0 to 0.9"),
+        ({"overlap": float("nan")}, "overlap: expected a number from 0 to 0.9"),
     ],
 )
 def test_what_is_out_of_range_is_named(arguments: dict[str, object], message: str) -> None:
@@ -250,10 +259,12 @@ def test_what_is_out_of_range_is_named(arguments: dict[str, object], message: st
 
 
 def test_numbers_and_parts_out_of_range_are_named() -> None:
-    with pytest.raises(UsageError, match="index: expected 0 to 4294967295, got -1"):
+    with pytest.raises(UsageError, match="index: expected a whole number, 0 to 4294967295, got -1"):
         compose(-1)
-    with pytest.raises(UsageError, match="seed: expected 0 to 4294967295, got 4294967296"):
+    with pytest.raises(UsageError, match="seed: expected a whole number, 0 to 4294967295, got 4294967296"):
         compose(0, seed=1 << 32)
+    with pytest.raises(UsageError, match=r"index: expected a whole number, 0 to 4294967295, got 1\.5"):
+        compose(1.5)  # type: ignore[arg-type]  # what a user may write
     with pytest.raises(UsageError, match="part: expected one of train, val, test, got 'all'"):
         compose(0, part="all")  # type: ignore[arg-type]  # what a user may write
 
@@ -304,3 +315,9 @@ print(*sorted({name.partition(".")[0] for name in sys.modules}))
 
 def test_classes_are_the_digits() -> None:
     assert "".join(CLASSES) == "0123456789"
+
+
+def test_pairs_may_be_lists() -> None:
+    """As they come from a JSON file; a set of such scenes looks its kind up by value."""
+    listed = SceneConfig(count=[2, 2], scale=[0.3, 0.4])  # type: ignore[arg-type]  # what a user may write
+    assert hash(listed) == hash(SceneConfig(count=(2, 2), scale=(0.3, 0.4)))

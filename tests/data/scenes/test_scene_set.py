@@ -65,12 +65,18 @@ def test_the_embedded_set() -> None:
     assert open_objects("scenes").names == embedded.names
 
 
-@pytest.mark.parametrize("counts", [{}, {"train": 0}, {"train": 3, "val": -1}])
+@pytest.mark.parametrize("counts", [{}, {"train": 0}])
 def test_a_set_without_scenes_is_refused(counts: dict[str, int]) -> None:
     with pytest.raises(UsageError, match="train, val, test: expected how many"):
         scene_set(**counts)
-    with pytest.raises(UsageError, match="seed: expected 0 to"):
+    with pytest.raises(UsageError, match="seed: expected a whole number, 0 to"):
         scene_set(train=1, seed=-1)
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, "2", True])
+def test_what_is_no_number_of_scenes_is_named(count: int) -> None:
+    with pytest.raises(UsageError, match="val: expected a whole number, 0 to 4294967295, got "):
+        scene_set(train=3, val=count)
 
 
 # --- Written and read again

@@ -1,11 +1,14 @@
 """Selective Search as a whole: its settings, the order of its boxes, and what they find."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
 from convatlas.errors import UsageError
+from convatlas.ops.proposals import felzenszwalb
+from convatlas.ops.proposals import selective_search as module
 from convatlas.ops.proposals.selective_search import (
     ALL_FOUR,
     FAST,
@@ -58,16 +61,46 @@ def test_threads_change_nothing_but_the_time():
     assert np.array_equal(alone.scores, together.scores)
 
 
-def test_one_who_wants_the_first_grouping_alone_waits_for_no_other():
+def test_one_who_wants_the_first_grouping_alone_waits_for_no_other(monkeypatch):
+    begun, closing = [], threading.Event()
+
+    def segment(smoothed, **given):
+        begun.append(given)
+        if len(begun) > 1:
+            assert closing.wait(30)
+        return felzenszwalb.segment(smoothed, **given)
+
+    class Pool(ThreadPoolExecutor):
+        def shutdown(self, wait=True, *, cancel_futures=False):
+            super().shutdown(wait=False, cancel_futures=cancel_futures)
+            closing.set()
+            super().shutdown(wait=wait)
+
+    monkeypatch.setattr(module, "segment", segment)
+    monkeypatch.setattr(module, "ThreadPoolExecutor", Pool)
     every = groupings(noise(0, 40, 50), QUALITY, threads=1)
     next(every)
     every.close()
+    assert len(begun) <= 2, "the one that is wanted, and one that had begun"
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
 
 
-def test_no_threads_at_all():
-    with pytest.raises(UsageError, match="threads: expected a whole number of at least 1, got 0"):
-        selective_search(noise(0, 8, 8), threads=0)
+def test_no_more_than_two_colour_spaces_are_segmented_ahead(monkeypatch):
+    """What a picture needs of memory does not grow with the settings."""
+    spaces = []
+    convert = module.to_colour_space
+    monkeypatch.setattr(
+        module, "to_colour_space", lambda picture, space: spaces.append(space) or convert(picture, space)
+    )
+    per_space = len(QUALITY.thresholds) * len(QUALITY.similarities)
+    for number, _ in enumerate(groupings(noise(0, 24, 20), QUALITY), start=1):
+        assert spaces == list(QUALITY.spaces[: -(-number // per_space) + 1])
+
+
+@pytest.mark.parametrize("threads", [0, 1.5, "2", None])
+def test_threads_are_looked_at_before_the_first_grouping_is_asked_for(threads):
+    with pytest.raises(UsageError, match="threads: expected a whole number of at least 1, got "):
+        groupings(noise(0, 8, 8), threads=threads)
 
 
 def test_finds_objects_better_than_chance_and_more_strategies_find_more():

@@ -10,7 +10,7 @@ Boxes are in pixels from the top left edge, from 0, and need not be whole. Class
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from convatlas.data.detection.checks import is_text, note_duplicates, shown
@@ -54,6 +54,8 @@ def coco_files(folder: Path) -> list[Path]:
 
 def looks_like_coco(path: Path) -> bool:
     """Whether a file begins as COCO's annotations do."""
+    if not is_file(path):
+        return False
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD)
@@ -67,6 +69,14 @@ def are_results(document: object) -> bool:
     match document:
         case [{"image_id": _, "category_id": _, "score": _}, *_]:
             return True
+    return False
+
+
+def _are_captions(document: object) -> bool:
+    """Whether annotations are sentences, https://cocodataset.org/#format-data, "Image Captioning", not objects."""
+    match document:
+        case {"annotations": [{"caption": _} as first, *_]}:
+            return "bbox" not in first and "segmentation" not in first
     return False
 
 
@@ -84,20 +94,18 @@ def list_coco(source: Path, images: Path | None = None) -> ObjectListing:
     for document in documents:
         _read_categories(document, reading)
     reading.number_classes()
+    _plan_keypoints(printable(files[0].name), reading)
     for document in documents:
         _read_document(document, reading, split_of(document.path) if source.is_dir() else None)
     if not reading.categories:
         reading.log.add("no class", Place(printable(files[0])), "categories", "names no class")
-    longest = max(reading.categories.values(), key=lambda each: len(each.keypoints), default=None)
     return ObjectListing(
         origin=printable(source),
         format="coco",
         classes=tuple(reading.classes),
         pictures=tuple(reading.pictures),
         faults=tuple(reading.log.faults),
-        keypoints=KeypointPlan()
-        if longest is None
-        else KeypointPlan(names=longest.keypoints, skeleton=longest.skeleton),
+        keypoints=reading.plan,
     )
 
 
@@ -121,7 +129,9 @@ class _Reading:
     log: FaultLog = field(default_factory=FaultLog)
     categories: dict[int, Category] = field(default_factory=dict)
     classes: list[str] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)  # of the categories
     label_of: dict[int, int] = field(default_factory=dict)  # category id -> class index
+    plan: KeypointPlan = field(default_factory=KeypointPlan)
     pictures: list[PictureRecord] = field(default_factory=list)
     split_by_name: dict[str, Split | None] = field(default_factory=dict)
 
@@ -148,6 +158,10 @@ def _document(path: Path, log: FaultLog) -> _Document:
     data = load_json(path)
     if are_results(data):
         raise DataError(f"{printable(path)}: holds results (detections with scores), not annotations")
+    if _are_captions(data):
+        raise DataError(
+            f"{printable(path)}: holds captions, which are not read; name a file of objects (instances_*.json)"
+        )
     if not isinstance(data, dict):
         raise DataError(f"{printable(path)}: expected COCO's object with images, categories and annotations")
     lists: dict[str, Sequence[object]] = {}
@@ -179,10 +193,35 @@ def _read_categories(document: _Document, reading: _Reading) -> None:
         if known.name != category.name:
             reason = f'{number} is "{category.name}" here and "{known.name}" in another file'
             reading.log.add("no class", place, "id", reason)
-        elif known is category and any(
-            other.name == category.name for key, other in reading.categories.items() if key != number
-        ):
+        elif known.keypoints and category.keypoints and known.keypoints != category.keypoints:
+            reason = f'"{category.name}" has {_listed(category)} here and {_listed(known)} in another file'
+            reading.log.add("no class", place, "keypoints", reason)
+        elif known is category and category.name in reading.names:
             reading.log.add("duplicate id", place, "name", f'"{category.name}" stands more than once')
+        reading.names.add(known.name)
+
+
+def _plan_keypoints(file: str, reading: _Reading) -> None:
+    """Settle what an object's keypoints are; where classes have different ones none are read, which is logged."""
+    having = {number: each for number, each in sorted(reading.categories.items()) if each.keypoints}
+    if not having:
+        return
+    first, *others = having.values()
+    other = next((each for each in others if each.keypoints != first.keypoints), None)
+    if other is not None:
+        reason = (
+            f'"{first.name}" has {_listed(first)}, but "{other.name}" {_listed(other)}; no keypoints are read, for '
+            "those of a set must be the same for all classes that have some"
+        )
+        reading.log.add("not read", Place(file), "keypoints", reason)
+        return
+    labels = frozenset(reading.label_of[number] for number in having)
+    of_all = len(labels) == len(reading.classes)
+    reading.plan = KeypointPlan(names=first.keypoints, skeleton=first.skeleton, classes=None if of_all else labels)
+
+
+def _listed(category: Category) -> str:
+    return shown(list(category.keypoints))
 
 
 def _category(entry: Mapping[str, object], place: Place, log: FaultLog) -> Category:
@@ -315,7 +354,7 @@ def _read_annotations(document: _Document, pictures: Mapping[int, _Picture], rea
         label, category, width, height = label_of[category_id], categories[category_id], picture.width, picture.height
         found = read_object(entry, label, category, width=width, height=height, place=place, log=log)
         if found is not None:
-            picture.objects.append(found)
+            picture.objects.append(found if reading.plan.names else replace(found, keypoints=()))
 
 
 def _folder(document: _Document, names: Sequence[str], reading: _Reading) -> PictureFolder | None:

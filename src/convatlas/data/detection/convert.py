@@ -9,7 +9,7 @@ from convatlas.data.detection.coco_write import write_coco
 from convatlas.data.detection.createml_write import write_createml
 from convatlas.data.detection.export import Export, Progress, plain_stems
 from convatlas.data.detection.object_set import ObjectSet
-from convatlas.data.detection.source import open_objects
+from convatlas.data.detection.source import is_scenes, open_objects
 from convatlas.data.detection.voc_write import holds_masks, write_voc
 from convatlas.data.detection.yolo_write import write_yolo
 from convatlas.errors import UsageError, did_you_mean
@@ -24,11 +24,11 @@ WRITERS: Mapping[str, Callable[[Export], None]] = {
 }
 _UNNUMBERED = "masks beside objects without one, or of more than 254 objects or classes"
 _BELOW = "parts of masks below other masks"
-# What a format has no place for, as far as the data have it.
+# What a format has no place for, as far as the data have it; writers note in Export.lost what they could not keep.
 _LOST: Mapping[str, tuple[str, ...]] = {
     "coco": (),
     "voc": ("crowd regions", "keypoints", _UNNUMBERED, _BELOW, "captions"),
-    "yolo": ("crowd regions", "masks", "marks of difficult objects", "captions"),
+    "yolo": ("crowd regions", "marks of difficult objects", "captions"),
     "createml": (
         "crowd regions",
         "masks",
@@ -44,7 +44,7 @@ _LOST: Mapping[str, tuple[str, ...]] = {
 class Converted:
     """What was written: so many pictures and objects.
 
-    lost: what of this data the format has no place for, with how many objects (or classes, or captions) had it.
+    lost: what of this data is not kept, with how many objects (or classes, or captions) had it.
     warnings: what was left out or mended in reading.
     """
 
@@ -79,10 +79,11 @@ def convert_data(
     """Write a source of pictures with objects into a new folder as `to`: "coco", "voc", "yolo" or "createml".
 
     source, format, images: as `open_objects` takes them. Pictures are copied as they are; the source is not changed.
-    COCO's masks are written as run lengths: the same pixels, also where they were polygons. VOC's are written as the
-    pictures of its development kit, for other readers: `open_objects` reads VOC's boxes only. YOLO's data are written
-    in parts; pictures without one become train, and without a part val its data.yaml names train's folder as that,
-    too, for other readers ask for one.
+    In COCO masks stay the polygons that they were, and are run lengths else. In YOLO, where no object can have
+    keypoints, one is the outline that holds its pixels; where no single outline can (several parts, holes) the box is
+    written, which `Converted.lost` counts. VOC's are written as the pictures of its development kit, for other readers:
+    `open_objects` reads VOC's boxes only. YOLO's data are written in parts; pictures without one become train, and
+    without a part val its data.yaml names train's folder as that, too, for other readers ask for one.
     Raises what `open_objects` raises, UsageError for an unknown `to`, a folder that holds files or lies in the source,
     and a class name that the format cannot hold, SaveError when the folder cannot be written; then nothing is left of
     it.
@@ -92,7 +93,8 @@ def convert_data(
     target = Path(folder)
     if target.is_dir() and any(target.iterdir()):
         raise UsageError(f"{target}: is not empty; name a new folder")
-    if Path(source).is_dir() and target.resolve().is_relative_to(Path(source).resolve()):
+    from_folder = Path(source).is_dir() and not is_scenes(source, format, images)
+    if from_folder and target.resolve().is_relative_to(Path(source).resolve()):
         raise UsageError(f"{target}: lies in {source}, of which it would become a part; name a folder elsewhere")
     return write_objects(open_objects(source, format=format, images=images), target, to=to, progress=progress)
 
@@ -106,7 +108,12 @@ def write_objects(objects: ObjectSet, folder: Path, *, to: str, progress: Progre
     count, lost = _count(objects, _LOST[to])
     count -= lost.get("crowd regions", 0)
     return Converted(
-        folder=folder, format=to, pictures=len(objects), objects=count, lost=lost, warnings=objects.warnings
+        folder=folder,
+        format=to,
+        pictures=len(objects),
+        objects=count,
+        lost={**lost, **export.lost},
+        warnings=objects.warnings,
     )
 
 

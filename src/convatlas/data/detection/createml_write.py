@@ -2,7 +2,7 @@
 
 import json
 
-from convatlas.data.detection.export import Export, number
+from convatlas.data.detection.export import Export, decimals, number
 from convatlas.files import write_text
 from convatlas.types import Sample
 
@@ -25,7 +25,7 @@ def _annotations(sample: Sample, classes: tuple[str, ...]) -> list[dict[str, obj
     for row in range(len(sample)):
         if sample.iscrowd[row]:
             continue
-        x1, y1, x2, y2 = sample.boxes[row].tolist()
+        x1, y1, x2, y2 = decimals(sample.boxes[row])
         values = {"x": (x1 + x2) / 2, "y": (y1 + y2) / 2, "width": x2 - x1, "height": y2 - y1}
         coordinates = {name: number(value) for name, value in values.items()}
         entries.append({"label": classes[int(sample.classes[row])], "coordinates": coordinates})

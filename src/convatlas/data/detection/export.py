@@ -2,18 +2,23 @@
 
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from convatlas.data.detection.object_set import ObjectSet
+from convatlas.data.detection.object_set import FileTruths, ObjectSet, SelectedTruths, Truths
+from convatlas.data.detection.records import ObjectRecord
 from convatlas.data.picture_set import FileReader, Reader, SelectionReader
 from convatlas.data.pictures import PICTURE_SUFFIXES, SUFFIXES_OF_FORMAT, channels, examine, measure
 from convatlas.errors import DataError
 from convatlas.types import SPLITS, Sample, Split
+from convatlas.types.polygons import Polygon
 
 _UNSAFE = re.compile(r'[<>:"|?*/\\\x00-\x1f]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # by Windows
@@ -26,7 +31,8 @@ class Export:
     """A set on its way into a folder.
 
     stems: the name of each picture there, without suffix; all distinct. progress: told after each picture how many are
-    stored, and of how many. stored: their indices, in the order in which they were stored.
+    stored, and of how many. stored: their indices, in the order in which they were stored. lost: what the writer could
+    not keep of so many objects, in words.
     """
 
     objects: ObjectSet
@@ -34,6 +40,7 @@ class Export:
     folder: Path
     progress: Progress | None = None
     stored: list[int] = field(default_factory=list)
+    lost: Counter[str] = field(default_factory=Counter)
 
     @property
     def parts(self) -> tuple[Split | None, ...]:
@@ -48,6 +55,12 @@ class Export:
     def sample(self, index: int) -> Sample:
         """The objects of a picture."""
         return self.objects.truth(index)
+
+    def polygons(self, index: int, row: int) -> tuple[Polygon, ...]:
+        """Those that an object's mask was filled from, as its file has them; () where it has none, or is not known."""
+        records = _records_of(self.objects.truth, index)
+        outline = records[row].outline if records else None
+        return outline if isinstance(outline, tuple) else ()
 
     def channels(self, index: int) -> int:
         """1 for a grey picture, else 3."""
@@ -88,7 +101,15 @@ def plain_stems(names: Sequence[str]) -> tuple[str, ...]:
     raise AssertionError("numbered names are distinct")
 
 
-def number(value: float) -> float | int:
+def decimals(values: NDArray[np.float32]) -> list[Decimal]:
+    """Numbers as their files wrote them: of all decimals that float32 holds as these, the shortest.
+
+    What is reckoned with them has no digits of float32's own: 42.5 - 12.3 is 30.2, not 30.200000762939453.
+    """
+    return [Decimal(str(value)) for value in np.asarray(values, np.float32).ravel()]
+
+
+def number(value: float | Decimal) -> float | int:
     """A number as JSON and XML should show it: whole where it is whole."""
     value = float(value)
     return int(value) if value.is_integer() else value
@@ -122,6 +143,16 @@ def _check_size(name: str, size: tuple[int, int], sample: Sample) -> None:
     if size != (sample.width, sample.height):
         stated = f"{sample.width} x {sample.height}"
         raise DataError(f"{name}: has {size[0]} x {size[1]} pixels, but its annotations state {stated}")
+
+
+def _records_of(truth: Truths, index: int) -> tuple[ObjectRecord, ...]:
+    """The records behind a picture's objects, if files state them."""
+    match truth:
+        case SelectedTruths(truths, indices):
+            return _records_of(truths, indices[index])
+        case FileTruths(pictures):
+            return pictures[index].objects
+    return ()
 
 
 def _file_of(read: Reader, index: int) -> Path | None:

@@ -44,6 +44,12 @@ def is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113
 
 
+def check_regular(path: Path, name: str) -> None:
+    """Raise DataError, which calls it `name`, for what is neither file nor folder: opening a pipe waits for ever."""
+    if os.path.exists(path) and not is_file(path) and not is_folder(path):  # noqa: PTH110  # as above
+        raise DataError(f"{name}: is neither a regular file nor a folder")
+
+
 def is_folder(path: Path) -> bool:
     """Whether there is such a folder; False for a name that is too long."""
     return os.path.isdir(path)  # noqa: PTH112

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from convatlas.data.detection.finding import check_regular, is_file
 from convatlas.data.pictures import printable
 from convatlas.errors import DataError
 
@@ -18,6 +19,7 @@ def load_json(path: Path) -> object:
     JSON but which tools write, are read as the numbers, so that their annotation can be named.
     """
     name = printable(path)
+    check_regular(path, name)
     try:
         size = path.stat().st_size
         if size == 0:
@@ -40,6 +42,8 @@ def load_json(path: Path) -> object:
 
 def first_entry(path: Path) -> object:
     """The first entry of a JSON list, of which only the beginning is read; None for all else, also for a broken one."""
+    if not is_file(path):
+        return None
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD).decode("utf-8-sig", "ignore").lstrip()

@@ -29,11 +29,13 @@ def read_names(path: Path) -> tuple[str, ...]:
     except OSError as error:
         raise DataError(f"{printable(path)}: cannot be read ({error.strerror or error})") from error
     names = tuple(line.strip() for line in lines)
+    seen: set[str] = set()
     for number, name in enumerate(names, start=1):
         if not name:
             raise DataError(f"{printable(path)}, line {number}: is empty; each line is the name of a class")
-        if name in names[: number - 1]:
+        if name in seen:
             raise DataError(f'{printable(path)}, line {number}: "{name}" stands twice')
+        seen.add(name)
     if not names:
         raise DataError(f"{printable(path)}: names no class")
     return names

@@ -47,10 +47,18 @@ class PictureRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class KeypointPlan:
-    """The P keypoints of an object: their names, and pairs of them (from 0) that are joined when they are drawn."""
+    """The P keypoints of an object: their names, and pairs of them (from 0) that are joined when they are drawn.
+
+    classes: those whose objects have them, 0 .. K-1; None for all classes.
+    """
 
     names: tuple[str, ...] = ()
     skeleton: tuple[tuple[int, int], ...] = ()
+    classes: frozenset[int] | None = None
+
+    def belong_to(self, label: int) -> bool:
+        """Whether the objects of a class have them."""
+        return bool(self.names) and (self.classes is None or label in self.classes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from typing import cast, get_args
 from convatlas.data.detection.coco import are_results, coco_files, list_coco, looks_like_coco
 from convatlas.data.detection.createml import createml_files, is_createml, list_createml
 from convatlas.data.detection.faults import KINDS
+from convatlas.data.detection.finding import check_regular
 from convatlas.data.detection.json_file import first_entry, load_json
 from convatlas.data.detection.label_studio import is_label_studio, label_studio_files, list_label_studio
 from convatlas.data.detection.object_set import ObjectSet, object_set
@@ -133,7 +134,7 @@ def list_objects(
             raise UsageError(
                 f"format: expected one of {', '.join(_READ)}, got {format!r}.{did_you_mean(format, _READ)}"
             )
-        _check_regular(path)
+        check_regular(path, name)
         return _READ[format](path, folder)
     found = recognise_format(path)
     if found is None:
@@ -152,7 +153,7 @@ def recognise_format(source: str | Path) -> Format | None:
     path = Path(source)
     if path.is_dir():
         return _format_of_folder(path)
-    _check_regular(path)
+    check_regular(path, printable(path))
     match path.suffix.lower():
         case ".json":
             return _format_of_json(path)
@@ -175,12 +176,6 @@ def _has_annotations(source: str | Path) -> bool:
     if path.is_file() and path.suffix.lower() != ".csv":
         raise DataError(_UNRECOGNISED.format(name=printable(path)))
     return False
-
-
-def _check_regular(path: Path) -> None:
-    """Raise DataError for what is neither file nor folder: opening a pipe would wait for ever."""
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise DataError(f"{printable(path)}: is neither a regular file nor a folder")
 
 
 def _format_of_json(path: Path) -> Format | None:

@@ -46,6 +46,8 @@ def voc_files(folder: Path) -> list[Path]:
 
 def looks_like_voc(path: Path) -> bool:
     """Whether the first element of an XML file is `<annotation>`."""
+    if not is_file(path):
+        return False
     try:
         with path.open("rb") as file:
             first = re.search(rb"<([A-Za-z_][\w.:-]*)", file.read(_HEAD))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from convatlas.data.detection.export import Export, number
+from convatlas.data.detection.export import Export, decimals, number
 from convatlas.files import write_text
 from convatlas.types import Sample, Split
 
@@ -72,9 +72,9 @@ def _document(
         _add(element, "truncated", "0")
         _add(element, "difficult", str(int(sample.difficult[row])))
         box = ElementTree.SubElement(element, "bndbox")
-        x1, y1, x2, y2 = sample.boxes[row].tolist()
-        for name, value in (("xmin", x1 + 1), ("ymin", y1 + 1), ("xmax", x2), ("ymax", y2)):
-            _add(box, name, str(number(value)))
+        x1, y1, x2, y2 = decimals(sample.boxes[row])
+        for name, side in (("xmin", x1 + 1), ("ymin", y1 + 1), ("xmax", x2), ("ymax", y2)):
+            _add(box, name, str(number(side)))
     ElementTree.indent(root, "\t")
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 

@@ -5,6 +5,7 @@ from typing import NoReturn
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
+from convatlas.data.detection.finding import check_regular
 from convatlas.errors import DataError
 
 _LARGEST = 64 * 2**20  # bytes; a picture with 100,000 objects takes less
@@ -17,6 +18,7 @@ def load_xml(path: Path, name: str) -> Element:
     Documents with a document type or with entities are refused, whatever they say: annotations need neither, and
     entities can be made to read other files or to fill the memory.
     """
+    check_regular(path, name)
     try:
         if path.stat().st_size > _LARGEST:
             raise DataError(

@@ -17,13 +17,20 @@ from pathlib import Path
 
 from convatlas.data.detection.checks import note_duplicates
 from convatlas.data.detection.faults import FaultLog, Place
-from convatlas.data.detection.finding import is_file, measured, pictures_below, prefix_of, split_of, split_order
+from convatlas.data.detection.finding import (
+    is_file,
+    measured,
+    pictures_below,
+    prefix_of,
+    split_of,
+    split_order,
+)
 from convatlas.data.detection.names_file import find_names
 from convatlas.data.detection.records import KeypointPlan, ObjectListing, ObjectRecord, PictureRecord
 from convatlas.data.detection.yolo_line import read_line
 from convatlas.data.detection.yolo_yaml import YoloPart, YoloPlan, find_yaml, read_yaml
 from convatlas.data.pictures import PICTURE_SUFFIXES, printable
-from convatlas.errors import DataError
+from convatlas.errors import DataError, UsageError
 
 _LARGEST = 16 * 2**20  # bytes of a label file
 _MOST_UNNAMED = 10_000  # classes that only their numbers name
@@ -42,12 +49,17 @@ def list_yolo(source: Path, images: Path | None = None) -> ObjectListing:
     """All pictures and objects of a data.yaml, or of a folder.
 
     images: the folder of the pictures, where there is no data.yaml to say it; their labels are then looked for in the
-    source first. Raises DataError where nothing can be listed: a data.yaml that cannot be read, or no picture.
+    source first. Raises DataError where nothing can be listed: a data.yaml that cannot be read, or no picture;
+    UsageError for `images` where there is a data.yaml.
     """
     if not source.is_dir() and source.suffix.lower() not in (".yaml", ".yml"):
         raise DataError(f"{printable(source)}: is no data.yaml; name one, or the folder of the pictures and labels")
     log = FaultLog()
     path = find_yaml(source) if source.is_dir() else source
+    if path is not None and images is not None:
+        raise UsageError(
+            f"images: {printable(path)} says where the pictures lie; leave it out, or mend `path` in that file"
+        )
     plan = read_yaml(path, log) if path is not None else _plan_of_folder(source, images, log)
     root = source if source.is_dir() else source.parent
     reading = _Reading(root=root, images=images, plan=plan, log=log)
@@ -159,6 +171,8 @@ def _lines(path: Path, place: Place, log: FaultLog) -> Iterator[tuple[int, list[
     try:
         if not path.exists():
             return
+        if not is_file(path):
+            raise DataError("is no regular file")
         if path.stat().st_size > _LARGEST:
             raise DataError(f"is larger than {_LARGEST // 2**20} MB, too large for the labels of a picture")
         text = path.read_text(encoding="utf-8-sig")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import yaml
 
@@ -92,6 +93,21 @@ def read_yaml(path: Path, log: FaultLog) -> YoloPlan:
     return YoloPlan(parts=tuple(parts), classes=classes, points=points, point_values=values)
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """Takes scalars for what they look like to a reader: whole numbers and nothing; all else is text.
+
+    YAML 1.1 makes true and false of `yes` and `no`, and 8 of `010`, which are names of classes.
+    """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}  # PyYAML's own name and form
+
+
+_PlainLoader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"-?(?:0|[1-9][0-9]*)\Z"), list("-0123456789"))
+_PlainLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:null", re.compile(r"(?:~|null|Null|NULL)?\Z"), ["~", "n", "N", ""]
+)
+
+
 def _load(path: Path) -> dict[object, object]:
     name = printable(path)
     try:
@@ -104,7 +120,7 @@ def _load(path: Path) -> dict[object, object]:
         raise DataError(f"{name}: cannot be read ({error.strerror or error})") from error
     try:
         aliased = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text))
-        document = None if aliased else yaml.safe_load(text)
+        document = None if aliased else yaml.load(text, _PlainLoader)  # a SafeLoader
     except Exception as error:  # a tag that does not fit (`!!int ""`) makes PyYAML raise whatever it stumbles upon
         raise DataError(f"{name}: is not YAML ({' '.join(str(error).split())})") from error
     if aliased:
@@ -159,7 +175,7 @@ def _classes(document: dict[object, object], name: str) -> tuple[str, ...]:
     if not isinstance(names, list) or not names:
         raise DataError(f"{name}: names: expected the names of the classes, got {shown(names)}")
     for each in names:
-        if not (is_text(each) or (isinstance(each, int | float) and not abs(each) > _LARGEST_NAME)):
+        if not (is_text(each) or (type(each) is int and not abs(each) > _LARGEST_NAME)):
             raise DataError(f"{name}: names: expected the name of a class, got {shown(each)}")
     classes = tuple(str(each) for each in names)
     if len(set(classes)) != len(classes):

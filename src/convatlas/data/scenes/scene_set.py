@@ -5,7 +5,16 @@ from functools import lru_cache
 
 from convatlas.data.detection.object_set import ObjectSet
 from convatlas.data.detection.records import KeypointPlan
-from convatlas.data.scenes.scene import CLASSES, POINTS, SKELETON, Scene, SceneConfig, compose
+from convatlas.data.scenes.scene import (
+    CLASSES,
+    LARGEST_SEED,
+    POINTS,
+    SKELETON,
+    Scene,
+    SceneConfig,
+    check_whole,
+    compose,
+)
 from convatlas.errors import UsageError
 from convatlas.types import Pixels, Sample, Split
 
@@ -72,10 +81,11 @@ def scene_set(
 ) -> ObjectSet:
     """So many scenes of each part, of one kind. Raises UsageError when there is none, and what `compose` raises."""
     counts: dict[Split, int] = {"train": train, "val": val, "test": test}
-    if min(counts.values()) < 0 or not sum(counts.values()):
+    for name, count in counts.items():
+        check_whole(count, name, 0, LARGEST_SEED)
+    check_whole(seed, "seed", 0, LARGEST_SEED)
+    if not any(counts.values()):
         raise UsageError(f"train, val, test: expected how many scenes of each part, got {train}, {val} and {test}")
-    if not 0 <= seed < 1 << 32:
-        raise UsageError(f"seed: expected 0 to {(1 << 32) - 1}, got {seed}")
     config = config or SceneConfig()
     places = tuple((part, number) for part, count in counts.items() for number in range(count))
     return ObjectSet(
