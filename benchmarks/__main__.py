@@ -9,16 +9,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import (
+    coco_ap,
+    coco_reading,
     cold_start,
     construct,
     densenet_memory,
     digits,
     families,
+    nms,
     parity,
     photographs,
+    proposals,
+    scenes,
     scratch,
+    selective_search,
     show,
     transfer,
+    windows,
     zoo,
 )
 from benchmarks.machine import machine
@@ -36,6 +43,13 @@ MEASUREMENTS = {
     "construct": construct,
     "densenet_memory": densenet_memory,
     "cold_start": cold_start,
+    "coco_ap": coco_ap,
+    "proposals": proposals,
+    "selective_search": selective_search,
+    "coco_reading": coco_reading,
+    "scenes": scenes,
+    "nms": nms,
+    "windows": windows,
     "show": show,
 }
 

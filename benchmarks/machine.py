@@ -1,7 +1,9 @@
 """The machine that a result was measured on; it says nothing of whose it is."""
 
+import contextlib
 import os
 import platform
+from collections.abc import Iterator
 from importlib import metadata
 
 
@@ -13,6 +15,19 @@ def machine() -> dict[str, object]:
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in ("torch", "onnxruntime", "numpy")},
     }
+
+
+@contextlib.contextmanager
+def threads(count: int) -> Iterator[None]:
+    """While the block runs torch has so many threads."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _processor() -> str:

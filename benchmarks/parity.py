@@ -74,7 +74,13 @@ def told_difference(row: dict[str, Any]) -> str:
     return f"{row['difference']:.0e}" if row["difference"] else "0"
 
 
-_OF_MANY = ("test_contract", "test_tracing", "test_compiled", "test_other_networks")  # no family's own
+_OF_MANY = (
+    "test_contract",
+    "test_tracing",
+    "test_compiled",
+    "test_convolutional",
+    "test_other_networks",
+)  # no family's own
 # Where another file than one named like the network's module holds it.
 _TESTS = {"se_inception_resnet_v2": "test_senet", "shufflenet_v2_exlarge": "test_shufflenet_v2_large"}
 

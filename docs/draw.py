@@ -8,6 +8,8 @@ from PIL import Image
 
 from convatlas.api.draw_fields import draw_fields
 from convatlas.api.field import field
+from convatlas.data.detection.sheet import draw_some, object_sheet
+from convatlas.data.detection.source import open_objects
 from convatlas.data.pictures import decode
 from convatlas.report.activation_curves import write_activation_curves
 from convatlas.report.filtered_photograph import filtered_photograph
@@ -40,7 +42,15 @@ def fields() -> Path:
     return path
 
 
-DRAWINGS = {"activations": activations, "fields": fields, "filters": filters}
+def scenes() -> Path:
+    """scenes.webp: eight of the embedded scenes with their boxes, masks and keypoints."""
+    path = PICTURES / "scenes.webp"
+    sheet = object_sheet(draw_some(open_objects("scenes"), count=8, size=240), size=240)
+    sheet.save(path, quality=70, method=6)
+    return path
+
+
+DRAWINGS = {"activations": activations, "fields": fields, "filters": filters, "scenes": scenes}
 
 
 def main() -> None:

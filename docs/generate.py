@@ -1,4 +1,4 @@
-"""Writes the pages cli, errata, models, families, parity and zoo of docs/, and the README's tables.
+"""Writes the pages cli, detection, errata, models, families, parity and zoo of docs/, and the README's tables.
 
 Run it as `python docs/generate.py`.
 `--check` writes nothing and exits 1 when something on disk differs from what the code says.
@@ -24,6 +24,7 @@ from convatlas.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the benchmarks are beside the package, not in it
+import detection_page  # noqa: E402
 from benchmarks import families, parity, zoo  # noqa: E402
 from benchmarks.__main__ import MEASUREMENTS  # noqa: E402
 
@@ -262,7 +263,7 @@ def measured_table() -> str:
     rows = ["| Measured | With |", "| --- | --- |"]
     machines = set()
     for name, measurement in MEASUREMENTS.items():
-        if measurement in (families, parity, zoo):  # a page of its own
+        if measurement in (families, parity, zoo, *detection_page.MEASURED.values()):  # a page of its own
             continue
         result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         machines.add(_machine(result.pop("machine")))
@@ -270,6 +271,7 @@ def measured_table() -> str:
     words = [
         f"On {'; '.join(sorted(machines))}. Times differ from machine to machine.",
         "",
+        "[Boxes and proposals](docs/detection.md): non-maximum suppression, recall and time of every method.",
         "[One member of each family, trained alike](docs/families.md): accuracy, time and memory of equal steps.",
         "[Ours against the peers](docs/parity.md): parameters, MACs and outputs beside those of other libraries.",
         "[The whole zoo](docs/zoo.md): year, size, published accuracy and the time of one picture, network by network.",
@@ -358,6 +360,7 @@ def pages() -> dict[Path, str]:
     """What each generated file should hold."""
     return {
         ROOT / "docs" / "cli.md": cli_page(),
+        ROOT / "docs" / "detection.md": f"{NOTICE}\n{detection_page.page()}",
         ROOT / "docs" / "errata.md": errata_page(),
         ROOT / "docs" / "models.md": models_page(),
         ROOT / "docs" / "families.md": families_page(),

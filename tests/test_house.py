@@ -149,6 +149,16 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture with a box, in YOLO's text."""
+    folder = tmp_path_factory.mktemp("objects")
+    Image.new("RGB", (40, 30), "navy").save(folder / "1.png")
+    (folder / "1.txt").write_text("0 0.5 0.5 0.25 0.5\n", encoding="utf-8")
+    (folder / "classes.txt").write_text("cat\n", encoding="utf-8")
+    return folder
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -162,12 +172,17 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["runs"],
         ["weights", "list"],
         ["data", "check", "PICTURES"],
+        ["data", "check", "OBJECTS"],
+        ["data", "convert", "OBJECTS", "--to", "coco", "--out", "converted"],
+        ["data", "view", "OBJECTS", "--out", "sheet.png"],
+        ["data", "view", "OBJECTS", "--out", "page.html"],
+        ["data", "view", "scenes", "--out", "scenes.png", "--count", "2"],
         ["data", "samples", "digits", "--out", "digits", "--count", "3", "--split", "test"],
     ],
     ids=" ".join,
 )
-def test_light_verbs_import_nothing_slow(arguments: list[str], pictures: Path, tmp_path: Path) -> None:
-    arguments = [str(pictures) if word == "PICTURES" else word for word in arguments]
+def test_light_verbs_import_nothing_slow(arguments: list[str], pictures: Path, objects: Path, tmp_path: Path) -> None:
+    arguments = [{"PICTURES": str(pictures), "OBJECTS": str(objects)}.get(word, word) for word in arguments]
     command = [sys.executable, "-c", RUN_VERB, json.dumps(arguments)]
     run = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     said, mark, loaded_json = run.stderr.rpartition("@loaded")

@@ -73,6 +73,12 @@ def test_control_characters_are_written_as_escapes(
     assert capsys.readouterr().out == "class\n" + r"a\nb\x1b[31m\t" + "\n"
 
 
+def test_lines_and_notes_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    print_line("a\nb\x1b[2J\x9b1A")
+    note("c\r\x07")
+    assert capsys.readouterr() == ("a\n" + r"b\x1b[2J\x9b1A" + "\n", r"c\r\x07" + "\n")
+
+
 def test_combining_accents_take_no_column(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("class", "n"), [("cafe\N{COMBINING ACUTE ACCENT}", "1"), ("plain", "2")])
     assert capsys.readouterr().out == "class  n\ncafe\N{COMBINING ACUTE ACCENT}   1\nplain  2\n"

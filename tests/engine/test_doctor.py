@@ -3,7 +3,9 @@
 import platform
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -36,6 +38,15 @@ def test_devices_are_named_as_the_option_takes_them(
     devices = doctor.diagnose(tmp_path).devices
     assert [device.name for device in devices] == ["cpu", "cuda", "mps"]
     assert devices[1].description == description
+
+
+def test_every_declared_package_is_known_by_the_name_it_is_imported_by() -> None:
+    """All of them are installed where tests run, so a module that is not found is a wrong name."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [lines for name, lines in project["optional-dependencies"].items() if name not in ("all", "dev")]
+    names = {doctor._split(line)[0] for lines in (project["dependencies"], *extras) for line in lines}
+    assert {"pyyaml", "scikit-image", "scikit-learn"} <= names
+    assert [name for name in names if find_spec(doctor._module(name)) is None] == []
 
 
 def test_a_file_where_the_runs_should_go(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from convatlas.metrics.calibration import reliability, softmax
 from convatlas.report import plots
-from convatlas.report.svg import VARIABLES, plain, shorten
+from convatlas.report.svg import VARIABLES
+from convatlas.report.words import plain, shorten
 from convatlas.types import EpochRow
 
 pytestmark = pytest.mark.row("F-01")

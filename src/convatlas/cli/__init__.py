@@ -21,6 +21,7 @@ from convatlas.cli import (
     train,
     weights,
 )
+from convatlas.cli.output import note
 from convatlas.errors import ConvatlasError
 
 app = typer.Typer(
@@ -53,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(args=arguments, standalone_mode=True)
     except ConvatlasError as error:
-        sys.stderr.write(f"error: {error}\n")
+        note(f"error: {error}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")

@@ -20,8 +20,8 @@ def print_json(value: Mapping[str, object] | Sequence[object]) -> None:
 
 
 def print_line(text: str = "") -> None:
-    """Print one line of plain words."""
-    sys.stdout.write(text + "\n")
+    """Print one line of plain words, or several; control characters of names in it are written as their escapes."""
+    sys.stdout.write(_harmless(text) + "\n")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
@@ -30,7 +30,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, right:
     Columns named in `right` are aligned to the right, as numbers are. Cells are plain text: nothing in them is markup,
     and a line break or another control character is written as its escape.
     """
-    table = [[_one_line(cell) for cell in row] for row in (columns, *rows)]
+    table = [[one_line(cell) for cell in row] for row in (columns, *rows)]
     aligned = ["right" if name in right else "left" for name in columns]
     if sys.stdout.isatty():
         _print_fitted(table, aligned)
@@ -56,7 +56,11 @@ def _print_fitted(table: Sequence[Sequence[str]], aligned: Sequence[str]) -> Non
     out().print(fitted)
 
 
-def _one_line(text: str) -> str:
+def _harmless(text: str) -> str:
+    return "\n".join(map(one_line, text.split("\n")))
+
+
+def one_line(text: str) -> str:
     """Control characters as escapes: a class name may hold any, and some move a terminal's cursor."""
     return "".join(
         character.encode("unicode_escape").decode() if unicodedata.category(character) == "Cc" else character
@@ -87,5 +91,5 @@ def err() -> "Console":
 
 
 def note(text: str) -> None:
-    """Say something beside the answer, on stderr, so that stdout stays the answer alone."""
-    sys.stderr.write(text + "\n")
+    """Say something beside the answer, on stderr, so that stdout stays the answer alone; escapes as `print_line`."""
+    sys.stderr.write(_harmless(text) + "\n")

@@ -1,113 +1,75 @@
 """What is wrong with a data set, all of it in one pass, before anyone trains on it."""
 
-import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
-import numpy as np
-
+from convatlas.data.detection.check import check_objects, check_scenes
+from convatlas.data.detection.source import has_objects, is_scenes
 from convatlas.data.digits import read_digits
 from convatlas.data.duplicates import exact_duplicates
 from convatlas.data.folder import list_folder
 from convatlas.data.idx import read_idx_folder
 from convatlas.data.listing import Listing, quoted
+from convatlas.data.looks import Look, Progress, look_at_all, picture_findings
 from convatlas.data.manifest import list_manifest
-from convatlas.data.picture_set import FileReader, PictureSet
-from convatlas.data.pictures import SUFFIXES_OF_FORMAT, PictureFacts, examine
-from convatlas.data.source import recognise
-from convatlas.errors import PictureError
+from convatlas.data.picture_set import PictureSet
+from convatlas.data.report import DataReport, Finding, in_order, spread, tally
+from convatlas.data.source import Kind, recognise
 from convatlas.types import SPLITS
 
 FEW_PICTURES = 10  # with fewer a class is hardly learned
 UNEVEN = 10  # beyond this ratio the largest class drowns the smallest
 
-Progress = Callable[[int, int], None]
 
+def check_data(
+    source: str | Path,
+    *,
+    format: str | None = None,  # noqa: A002  # the command line's word
+    images: str | Path | None = None,
+    progress: Progress | None = None,
+) -> DataReport:
+    """Decode every picture of a source, read all its annotations, and report all faults; nothing is changed.
 
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """One kind of fault: what it is and what to do, and each picture or class that has it."""
+    source: what `open_data` or `open_objects` takes. format: "folder", "idx", "manifest", or one of `open_objects`';
+    without it, it is recognised. images: the folder of the pictures of annotations, where it is not the usual one.
+    `progress` is told pictures done and pictures in all.
 
-    severity: Literal["error", "warning"]
-    text: str
-    cases: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spread:
-    """The smallest, median and largest of a number of pixels."""
-
-    smallest: int
-    median: float
-    largest: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataReport:
-    """What a data set holds and what is wrong with it.
-
-    counts: part ("train", "val", "test", or "all" where the source has no parts) -> class -> pictures.
-    readable: how many pictures could be decoded. width, height: theirs; None if there are none.
-    modes: how they are stored ("RGB", "L", "P", "CMYK", ...) -> how many. formats: "JPEG", "PNG", ... -> how many.
-    ignored: files that are not named as pictures. findings: errors first, then warnings.
+    Raises DataError only where nothing can be listed: no such folder, no CSV, no IDX, no annotations; UsageError for an
+    unknown format.
     """
-
-    source: str
-    classes: tuple[str, ...]
-    counts: dict[str, dict[str, int]]
-    pictures: int
-    readable: int
-    width: Spread | None
-    height: Spread | None
-    modes: dict[str, int]
-    formats: dict[str, int]
-    ignored: int
-    findings: tuple[Finding, ...]
-
-    @property
-    def usable(self) -> bool:
-        """Whether training on it would be right: no errors, though there may be warnings."""
-        return not any(finding.severity == "error" for finding in self.findings)
-
-    def to_dict(self) -> dict[str, object]:
-        """The whole report, ready for JSON."""
-        return {"usable": self.usable, **asdict(self)}
-
-
-def check_data(source: str | Path, *, progress: Progress | None = None) -> DataReport:
-    """Decode every picture of a source and report all faults; `progress` is told pictures done and pictures in all.
-
-    Raises what `open_data` raises only where nothing can be listed: no such folder, no CSV, no IDX.
-    """
-    survey = _survey(source)
+    if is_scenes(source, format, images):
+        return check_scenes(progress)
+    if has_objects(source, format, images):
+        return check_objects(source, format=format, images=images, progress=progress)
+    kind = recognise(source) if format is None else cast("Kind", format)
+    survey = _survey(source, kind)
     listing, pictures = survey.listing, survey.pictures
     findings = [Finding(severity="error", text=fault) for fault in listing.faults]
     findings += [Finding(severity="warning", text=note) for note in listing.notes]
-    looks: list[_Look] = []
+    looks: list[Look] = []
     if pictures is not None:
-        looks = _look_at_all(pictures, progress)
+        looks = look_at_all(pictures, progress)
         readable = {index for index, look in enumerate(looks) if not look.reason}
         groups = [group for group in exact_duplicates(pictures) if readable.issuperset(group)]
-        findings += _picture_findings(looks)
+        findings += picture_findings(looks)
         findings += _duplicate_findings(pictures, survey.parts, groups)
         findings += _class_findings(pictures, survey.parts, looks, groups)
     seen = [look for look in looks if not look.reason]
     return DataReport(
         source=listing.origin,
+        format=kind,
         classes=listing.classes,
         counts=_counts(pictures, survey.parts) if pictures is not None else {},
         pictures=len(looks),
         readable=len(seen),
-        width=_spread([look.width for look in seen]),
-        height=_spread([look.height for look in seen]),
-        modes=_tally(look.mode for look in seen),
-        formats=_tally(look.facts.format for look in seen if look.facts is not None),
+        width=spread([look.width for look in seen]),
+        height=spread([look.height for look in seen]),
+        modes=tally(look.mode for look in seen),
+        formats=tally(look.facts.format for look in seen if look.facts is not None),
         ignored=listing.ignored,
-        findings=tuple(sorted(findings, key=lambda finding: finding.severity)),
+        findings=in_order(findings),
     )
 
 
@@ -120,21 +82,7 @@ class _Survey:
     parts: Sequence[str]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Look:
-    """What was seen of one picture; `reason` says why nothing could be."""
-
-    name: str
-    reason: str = ""
-    width: int = 0
-    height: int = 0
-    mode: str = ""
-    facts: PictureFacts | None = None  # of a file
-    suffix: str = ""
-
-
-def _survey(source: str | Path) -> _Survey:
-    kind = recognise(source)
+def _survey(source: str | Path, kind: Kind) -> _Survey:
     if kind in ("digits", "idx"):
         pictures, given = read_digits() if kind == "digits" else read_idx_folder(Path(source))
         listing = Listing(origin=pictures.origin, classes=pictures.classes, entries=())
@@ -145,54 +93,6 @@ def _survey(source: str | Path) -> _Survey:
         pictures=listing.pictures() if listing.classes else None,
         parts=[entry.split or "all" for entry in listing.entries],
     )
-
-
-def _look_at_all(pictures: PictureSet, progress: Progress | None) -> list[_Look]:
-    looks: list[_Look] = []
-    pool = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))  # decoders work outside of Python's lock
-    try:
-        for look in pool.map(lambda index: _look(pictures, index), range(len(pictures))):
-            looks.append(look)
-            if progress is not None:
-                progress(len(looks), len(pictures))
-    finally:
-        pool.shutdown(cancel_futures=True)
-    return looks
-
-
-def _look(pictures: PictureSet, index: int) -> _Look:
-    name = pictures.names[index]
-    if not isinstance(pictures.read, FileReader):
-        height, width, channels = pictures.read(index).shape
-        return _Look(name=name, width=width, height=height, mode="L" if channels == 1 else "RGB")
-    path = pictures.read.paths[index]
-    try:
-        pixels, facts = examine(path, name)
-    except PictureError as error:
-        return _Look(name=name, reason=error.reason)
-    height, width = pixels.shape[:2]
-    return _Look(name=name, width=width, height=height, mode=facts.mode, facts=facts, suffix=path.suffix.lower())
-
-
-def _picture_findings(looks: Sequence[_Look]) -> list[Finding]:
-    """Faults of single pictures."""
-    unreadable = tuple(f"{look.name}: {look.reason}" for look in looks if look.reason)
-    files = [(look, look.facts) for look in looks if look.facts is not None]
-    disguised = tuple(
-        f"{look.name}: is {facts.format}"
-        for look, facts in files
-        if look.suffix not in SUFFIXES_OF_FORMAT.get(facts.format, ())
-    )
-    animated = tuple(look.name for look, facts in files if facts.animated)
-    return [
-        Finding(severity="warning", text=text, cases=cases)
-        for text, cases in (
-            ("cannot be read; training lists and skips them", unreadable),
-            ("the name does not fit the content; the content is what counts", disguised),
-            ("more than one frame or page; the first is used", animated),
-        )
-        if cases
-    ]
 
 
 def _duplicate_findings(pictures: PictureSet, parts: Sequence[str], groups: Sequence[Sequence[int]]) -> list[Finding]:
@@ -217,7 +117,7 @@ def _duplicate_findings(pictures: PictureSet, parts: Sequence[str], groups: Sequ
 
 
 def _class_findings(
-    pictures: PictureSet, parts: Sequence[str], looks: Sequence[_Look], groups: Sequence[Sequence[int]]
+    pictures: PictureSet, parts: Sequence[str], looks: Sequence[Look], groups: Sequence[Sequence[int]]
 ) -> list[Finding]:
     """Classes that are empty, too small or of too different sizes, counting readable, distinct pictures."""
     copies = {index for group in groups for index in group[1:]}
@@ -250,7 +150,7 @@ def _class_findings(
     return findings
 
 
-def _unserved_parts(pictures: PictureSet, parts: Sequence[str], looks: Sequence[_Look]) -> list[Finding]:
+def _unserved_parts(pictures: PictureSet, parts: Sequence[str], looks: Sequence[Look]) -> list[Finding]:
     """Classes whose pictures in train or val are all unreadable, and, in a manifest, classes that train lacks."""
     findings = []
     for part in ("train", "val"):
@@ -278,13 +178,3 @@ def _counts(pictures: PictureSet, parts: Sequence[str]) -> dict[str, dict[str, i
             of_class = pictures.take(inside).counts().tolist()
             counts[part] = dict(zip(pictures.classes, of_class, strict=True))
     return counts
-
-
-def _spread(values: Sequence[int]) -> Spread | None:
-    if not values:
-        return None
-    return Spread(smallest=min(values), median=float(np.median(values)), largest=max(values))
-
-
-def _tally(words: Iterable[str]) -> dict[str, int]:
-    return dict(Counter(words).most_common())

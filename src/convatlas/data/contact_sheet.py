@@ -1,6 +1,8 @@
 """Pictures and their classes on one sheet, to see with one's own eyes what a network will be given."""
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -24,34 +26,60 @@ def contact_sheet(
     read is a crossed box with its file's name. Raises UsageError for numbers that make no sheet, or when there is no
     picture.
     """
+    check_numbers(count=count, columns=columns, size=size)
+    cells = []
+    for index in _draw_evenly(pictures, count, seed):
+        try:
+            picture = _fitted(pictures.read(index), size)
+            cells.append(Cell(picture=picture, caption=", ".join(pictures.labels(index)) or "(none)"))
+        except PictureError:
+            cells.append(Cell(picture=None, caption=PurePosixPath(pictures.names[index]).name))
+    if not cells:
+        raise UsageError(f"{pictures.origin}: there is no picture to show")
+    return sheet_of(cells, columns=columns, size=size, letters=max(11, size // 8))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cell:
+    """One picture of a sheet, None for one that cannot be read, and the words below it."""
+
+    picture: Image.Image | None
+    caption: str
+
+
+def check_numbers(*, count: int, columns: int, size: int) -> None:
+    """Raise UsageError that names the number of which no sheet can be made."""
     for name, value in (("count", count), ("columns", columns)):
         if value < 1:
             raise UsageError(f"{name}: expected 1 or more, got {value}")
     if not 32 <= size <= 1024:
         raise UsageError(f"size: expected 32 to 1024 pixels, got {size}")
-    chosen = _draw_evenly(pictures, count, seed)
-    if not chosen:
-        raise UsageError(f"{pictures.origin}: there is no picture to show")
-    columns = min(columns, len(chosen))
-    font = ImageFont.load_default(max(11, size // 8))
-    line = round(font.size * 1.5) if isinstance(font, ImageFont.FreeTypeFont) else 16
-    rows = -(-len(chosen) // columns)
+
+
+def sheet_of(cells: Sequence[Cell], *, columns: int, size: int, letters: int) -> Image.Image:
+    """An RGB sheet of one cell or more in reading order, `size` x `size` pixels each, captions `letters` pixels high.
+
+    Raises UsageError for a sheet that would be too large.
+    """
+    columns = min(columns, len(cells))
+    font = ImageFont.load_default(letters)
+    line = round(letters * 1.5)
+    rows = -(-len(cells) // columns)
     wide, high = size + _GAP, size + line + _GAP
     if max(columns * wide, rows * high) + _GAP > _MAX_SHEET:
         raise UsageError(f"count, columns, size: the sheet would be more than {_MAX_SHEET:,} pixels wide or high")
     sheet = Image.new("RGB", (columns * wide + _GAP, rows * high + _GAP), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    for position, index in enumerate(chosen):
+    for position, cell in enumerate(cells):
         left, top = _GAP + position % columns * wide, _GAP + position // columns * high
         draw.rectangle((left, top, left + size - 1, top + size - 1), fill=_FAINT)
-        try:
-            picture = _fitted(pictures.read(index), size)
-            sheet.paste(picture, (left + (size - picture.width) // 2, top + (size - picture.height) // 2))
-            caption, colour = ", ".join(pictures.labels(index)) or "(none)", _INK
-        except PictureError:
+        if cell.picture is None:
             _cross(draw, left, top, size)
-            caption, colour = PurePosixPath(pictures.names[index]).name, _ALARM
-        caption = _shortened(caption, font, size)
+        else:
+            picture = cell.picture
+            sheet.paste(picture, (left + (size - picture.width) // 2, top + (size - picture.height) // 2))
+        caption = _shortened(cell.caption, font, size)
+        colour = _ALARM if cell.picture is None else _INK
         draw.text((left + size / 2, top + size + line / 2), caption, fill=colour, font=font, anchor="mm")
     return sheet
 

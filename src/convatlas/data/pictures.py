@@ -3,10 +3,12 @@
 The content decides the format, never the suffix. Colour profiles are not applied, as in torchvision and timm.
 """
 
+import contextlib
 import io
 import stat
 import threading
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -48,6 +50,9 @@ _TURN_UPRIGHT = {  # EXIF orientation -> what undoes it
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SWAPPING_TURNS = frozenset(
+    {Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90}
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,15 +80,43 @@ def decode(source: Path | bytes, name: str | None = None) -> Pixels:
 
 def examine(source: Path | bytes, name: str | None = None) -> tuple[Pixels, PictureFacts]:
     """Decode a picture as `decode` does, and say what its file holds."""
+    with _named_refusals(source, name), _opened(source) as image:
+        image.load()
+        facts = _facts(image)
+        return _pixels(_upright(image)), facts
+
+
+def measure(source: Path | bytes, name: str | None = None) -> tuple[int, int]:
+    """Width and height in pixels of the picture that `decode` gives, from its header alone; raises PictureError."""
+    with _named_refusals(source, name), _opened(source) as image:
+        # For a tag that may stand behind a PNG's pixels Pillow would decode them; there it is as good as never.
+        known = image.format != "PNG" or "exif" in image.info
+        turned = known and _turn(image) in _SWAPPING_TURNS
+        return (image.height, image.width) if turned else (image.width, image.height)
+
+
+def channels(source: Path | bytes, name: str | None = None) -> int:
+    """How many channels the picture has that `decode` gives, 1 or 3, from its header alone; raises PictureError."""
+    with _named_refusals(source, name), _opened(source) as image:
+        return 1 if image.mode in _GREY_MODES or image.mode.startswith("I") or image.mode == "F" else 3
+
+
+@contextlib.contextmanager
+def _opened(source: Path | bytes) -> Iterator[Image.Image]:
+    """The picture with its header read, its size allowed, its pixels not yet decoded."""
+    with _open(source) as file, _PILLOW_QUIET, Image.open(file, formats=tuple(SUFFIXES_OF_FORMAT)) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise _RefusedError(_BOMB)
+        yield image
+
+
+@contextlib.contextmanager
+def _named_refusals(source: Path | bytes, name: str | None) -> Iterator[None]:
+    """Whatever keeps a picture from being decoded, as a PictureError that names it."""
     if name is None:
         name = printable(source) if isinstance(source, Path) else "picture"
     try:
-        with _open(source) as file, _PILLOW_QUIET, Image.open(file, formats=tuple(SUFFIXES_OF_FORMAT)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise _RefusedError(_BOMB)
-            image.load()
-            facts = _facts(image)
-            return _pixels(_upright(image)), facts
+        yield
     except _RefusedError as refusal:
         raise PictureError(name, str(refusal)) from None
     except UnidentifiedImageError:
@@ -133,11 +166,16 @@ def _facts(image: Image.Image) -> PictureFacts:
     return PictureFacts(format=str(image.format), mode=image.mode, animated=bool(getattr(image, "is_animated", False)))
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def _turn(image: Image.Image) -> Image.Transpose | None:
+    """What sets the picture upright."""
     try:
-        turn = _TURN_UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
+        return _TURN_UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
     except Exception:  # damaged EXIF data says nothing about the pixels, which are sound
-        return image
+        return None
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    turn = _turn(image)
     if turn is None:
         return image
     upright = image.transpose(turn)

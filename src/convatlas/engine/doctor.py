@@ -34,7 +34,8 @@ for module in sys.argv[1:]:
         tell(module, "")
 """
 _PROBE_SECONDS = 300
-_MODULES = {"pillow": "PIL"}  # distributions whose module has another name
+# Distributions whose module has another name.
+_MODULES = {"pillow": "PIL", "pyyaml": "yaml", "scikit-image": "skimage", "scikit-learn": "sklearn"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from convatlas.errors import UsageError
 from convatlas.files import new_file
-from convatlas.report.svg import plain
+from convatlas.report.words import plain
 
 SUFFIXES: Final = (".svg", ".png")
 _SVG: Final = "http://www.w3.org/2000/svg"

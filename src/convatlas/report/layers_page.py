@@ -8,7 +8,7 @@ import convatlas
 from convatlas.arithmetic.tables.table import LayerTable
 from convatlas.arithmetic.tables.text import RIGHT, cells, told_shapes, totals
 from convatlas.files import write_text
-from convatlas.report.svg import plain
+from convatlas.report.words import plain
 
 
 def layers_page(table: LayerTable) -> str:

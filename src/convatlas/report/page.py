@@ -14,8 +14,8 @@ import convatlas
 from convatlas.metrics.summary import ClassifySummary, MultilabelSummary
 from convatlas.report import plots
 from convatlas.report.run_report import PictureCard, RunReport
-from convatlas.report.svg import plain
 from convatlas.report.thumbnails import Thumbnail, thumbnail
+from convatlas.report.words import plain
 from convatlas.types import best_epoch
 
 MOST_ROWS: Final = 200  # of a table; all of them are in metrics.json

@@ -28,8 +28,8 @@ from convatlas.report.svg import (
     PIXELS_AN_INCH,
     inline_svg,
     new_figure,
-    shorten,
 )
+from convatlas.report.words import shorten
 from convatlas.types import EpochRow, best_epoch
 
 MOST_CLASSES: Final = 30  # in a confusion matrix that a person can still read

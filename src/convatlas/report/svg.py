@@ -6,13 +6,14 @@ drawing serves light, dark and print. Text stays text and takes the page's font.
 
 import io
 import re
-import unicodedata
 import warnings
 from typing import Final
 from xml.etree import ElementTree
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+
+from convatlas.report.words import plain
 
 # One colour a role. The values are never seen; the page says what each variable looks like.
 INK: Final = "#010101"
@@ -67,17 +68,6 @@ def inline_svg(figure: Figure, name: str, title: str, description: str) -> str:
         element.text = plain(text)
         root.insert(0, element)
     return ElementTree.tostring(root, encoding="unicode")
-
-
-def plain(text: str) -> str:
-    """The text without control characters, which XML cannot hold and no reader can see."""
-    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(c) in ("Cc", "Cs") else c for c in text)
-
-
-def shorten(text: str, longest: int) -> str:
-    """The text for a label: at most `longest` characters, its end replaced by an ellipsis."""
-    text = plain(text)
-    return text if len(text) <= longest else text[: longest - 1].rstrip() + "…"
 
 
 def _adopt(root: ElementTree.Element, name: str) -> None:

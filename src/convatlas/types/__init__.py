@@ -7,6 +7,27 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from convatlas.types.detections import Detections
+from convatlas.types.rle import Rle
+from convatlas.types.sample import Boxes, Sample
+
+__all__ = [
+    "SPLITS",
+    "Boxes",
+    "Classification",
+    "Detections",
+    "EpochRow",
+    "Failure",
+    "Pixels",
+    "Rle",
+    "Sample",
+    "Scored",
+    "Split",
+    "best_epoch",
+    "check_pixels",
+    "last_gain",
+]
+
 Pixels = NDArray[np.uint8]  # one picture, H x W x C, C = 1 (grey) or 3 (RGB), values 0..255
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
