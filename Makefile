@@ -20,10 +20,10 @@ endif
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format docs bench clean
+.PHONY: help demo test test-all test-browser check format docs bench clean
 
 help: ## Show this list
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.installed-all ## Train LeNet-5 on handwritten digits, write a report, name unseen digits and a photograph
 	rm -rf demo
@@ -38,6 +38,9 @@ test: $(VENV)/.installed-dev ## Run the quick tests (a few minutes)
 
 test-all: $(VENV)/.installed-dev ## Run every test: each variant of each network, each command of the README
 	$(PYTEST)
+
+test-browser: $(VENV)/.installed-dev ## Open the site in headless Chromium or Chrome, which has to be there
+	$(PYTEST) -m browser tests/browser
 
 check: $(VENV)/.installed-dev ## Lint, format, types, import contracts, generated docs
 	$(BIN)/ruff check .
