@@ -1,9 +1,9 @@
 """Every network of the atlas: its year, its size, the best accuracy published of it, and how long one picture takes.
 
 The latency is measured here: the median pass of one picture of noise at the size on the network's card, in evaluation
-mode and float32, on all threads of the processor. The whole zoo is gone through three times, so that a busy minute of
-the machine reaches a third of a network's passes at most; each time one pass comes first that is not counted. The weights are those that the
-network's file draws, from one seed: the arithmetic is the same whatever they are. Year, parameters and
+mode and float32, on all threads of the processor. The zoo is gone through three times, so that a busy minute of the
+machine reaches a third of a network's passes at most; each time a pass comes first that is not counted. The weights are
+those that the network's file draws, from one seed: the arithmetic is the same whatever they are. Year, parameters and
 multiply-accumulates are the card's.
 
 The accuracy is not measured here: it is the highest top-1 that a source on the card prints, with what it was measured
