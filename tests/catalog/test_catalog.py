@@ -29,6 +29,52 @@ def test_every_card_is_complete_and_its_parents_exist():
         assert all(parent in list_models() for parent in each.parents)
 
 
+# LeNet begins the atlas; the Vision Transformer takes its design from language, not from a convolutional network.
+FRESH_STARTS = {"lenet5", "vit_b_16"}
+
+
+@pytest.mark.row("I-03")
+def test_every_network_descends_from_an_older_one_but_for_two_that_start_afresh():
+    assert {each.name for each in list_cards() if not each.parents} == FRESH_STARTS
+    for each in list_cards():
+        for parent in each.parents:
+            assert card(parent).name == parent, f"{each.name}: {parent} is an alias"
+            assert card(parent).year <= each.year, f"{parent} is younger than its child {each.name}"
+
+
+@pytest.mark.row("I-03")
+def test_no_network_is_its_own_ancestor_and_all_lines_end_at_a_fresh_start():
+    for each in list_cards():
+        generation, ancestors = {each.name}, set()
+        while generation:
+            generation = {parent for name in generation for parent in card(name).parents} - ancestors
+            ancestors |= generation
+        assert each.name not in ancestors
+        assert each.name in FRESH_STARTS or len(ancestors & FRESH_STARTS) == 1
+
+
+@pytest.mark.row("I-03")
+@pytest.mark.parametrize(
+    ("child", "parent"),
+    [
+        ("alexnet_paper", "lenet5"),
+        ("nin_imagenet", "nin_cifar10"),
+        ("googlenet_paper", "nin_imagenet"),
+        ("vgg11", "alexnet_paper"),
+        ("plain34", "vgg19"),
+        ("plain20_cifar", "plain34"),
+        ("densenet121", "resnet50"),
+        ("xception", "inception_v3"),
+        ("mobilenet_v1", "xception"),
+        ("mobilenet_v2", "mobilenet_v1"),
+        ("efficientnet_b0", "mobilenet_v2"),
+        ("senet154", "se_resnext101_32x4d"),
+    ],
+)
+def test_the_papers_name_their_forebears(child, parent):
+    assert parent in card(child).parents
+
+
 @pytest.mark.parametrize(
     ("conditions", "expected"),
     [

@@ -1,7 +1,8 @@
 """A card: what is known of one network, read from a family's TOML file. No torch."""
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.resources.abc import Traversable
 from typing import Any
 
@@ -23,6 +24,9 @@ class Card:
 
     params: trainable parameters at `num_classes`. macs: multiply-accumulates of convolutions and dense layers for one
     image of shape `input` (channels, height, width). connections: as the paper counts them, where it does.
+    parents: the networks whose design it takes further, by their catalog names; none of them is younger.
+    part_names: the paper's names of parts ("conv2_x") by the dotted path of the module in our network ("stages.0"); what
+    a paper repeats has one name at several paths. Empty where the paper names nothing.
     """
 
     name: str
@@ -47,10 +51,11 @@ class Card:
     input: tuple[int, int, int]
     num_classes: int
     published: tuple[Published, ...] = ()
+    part_names: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 def read_family(file: Traversable) -> tuple[Card, ...]:
-    """The cards of one family's file: a variant's own fields over those that the family shares."""
+    """The cards of one family's file: a variant's own fields, whole tables too, over those that the family shares."""
     family = tomllib.loads(file.read_text(encoding="utf-8"))
     variants = family.pop("variants")
     return tuple(_card({**family, **variant}) for variant in variants)
