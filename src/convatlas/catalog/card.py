@@ -25,7 +25,7 @@ class Card:
     params: trainable parameters at `num_classes`. macs: multiply-accumulates of convolutions and dense layers for one
     image of shape `input` (channels, height, width). connections: as the paper counts them, where it does.
     parents: the networks whose design it takes further, by their catalog names; none of them is younger.
-    part_names: the paper's names of parts ("conv2_x") by the dotted path of the module in our network ("stages.0"); what
+    part_names: the paper's names of parts ("conv2_x") by the dotted path of the module in ours ("stages.0"); what
     a paper repeats has one name at several paths. Empty where the paper names nothing.
     """
 
