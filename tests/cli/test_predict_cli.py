@@ -105,7 +105,7 @@ def test_labels_of_a_multilabel_bundle(tmp_path: Path, capsys: pytest.CaptureFix
     ("arguments", "message"),
     [
         (["gone.png"], "gone.png: no such file or folder"),
-        (["a.png", "--engine", "tensorrt"], "engine: expected one of auto, onnx, torch"),
+        (["a.png", "--engine", "tensorrt"], "engine: expected one of auto, onnx, openvino, torch"),
         (["a.png", "--top", "0"], "top: expected"),
         (["a.png", "--threshold", "2"], "threshold: expected a probability"),
         (["a.png", "--threads", "0"], "threads: expected"),

@@ -187,7 +187,7 @@ def lenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def test_auto_takes_onnx_only_where_it_can(bundle: Path, lenet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_onnx_is_taken_only_where_it_can(bundle: Path, lenet: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Predictor(bundle).engine.name == "onnx"
     assert Predictor(lenet).engine.name == "torch"
     find = importlib.util.find_spec
@@ -222,7 +222,10 @@ def test_torch_answers_a_bundle_that_is_not_exported(lenet: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"engine": "onnxx"}, 'engine: expected one of auto, onnx, torch, got "onnxx".* Did you mean "onnx"'),
+        (
+            {"engine": "onnxx"},
+            'engine: expected one of auto, onnx, openvino, torch, compiled, got "onnxx".* Did you mean "onnx"',
+        ),
         ({"engine": "onnx"}, "is not exported to ONNX; first run: convatlas export"),
         ({"threads": 0}, "threads: expected"),
         ({"batch_size": 0}, "batch_size: expected"),

@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from convatlas.data.preprocess import Preprocess
 from convatlas.engine import prepare, published
 from convatlas.engine.bundle import Bundle, read_bundle
-from convatlas.engine.predict.predictor import EngineName, Predictor
+from convatlas.engine.predict.engines import EngineName
+from convatlas.engine.predict.predictor import Predictor
 from convatlas.engine.published import find_bundle, is_known_name, near_names, published_bundle
 from convatlas.errors import DownloadError, ExportError, MissingExtra, SaveError, UsageError, WeightsError
 from convatlas.files import sha256

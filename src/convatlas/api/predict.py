@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from convatlas.engine.predict.engines import EngineName
 from convatlas.engine.predict.inputs import expand_paths
-from convatlas.engine.predict.predictor import EngineName, Predictor
+from convatlas.engine.predict.predictor import Predictor
 from convatlas.types import Classification, Failure
 
 
@@ -14,7 +15,7 @@ def predict(
     *,
     top: int = 5,
     threshold: float | None = None,
-    engine: EngineName = "auto",
+    engine: EngineName | None = None,
     threads: int | None = None,
     offline: bool | None = None,
 ) -> list[Classification | Failure]:

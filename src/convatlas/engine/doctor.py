@@ -35,7 +35,13 @@ for module in sys.argv[1:]:
 """
 _PROBE_SECONDS = 300
 # Distributions whose module has another name.
-_MODULES = {"pillow": "PIL", "pyyaml": "yaml", "scikit-image": "skimage", "scikit-learn": "sklearn"}
+_MODULES = {
+    "markdown-it-py": "markdown_it",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "scikit-image": "skimage",
+    "scikit-learn": "sklearn",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

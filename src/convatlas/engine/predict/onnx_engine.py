@@ -31,7 +31,7 @@ class OnnxEngine:
             self.session = onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors share no narrower class
             raise BundleError(
-                f"{self.path}: ONNX Runtime cannot load it ({_first_line(error)}); export again"
+                f"{self.path}: ONNX Runtime cannot load it ({first_line(error)}); export again"
             ) from error
         named = {
             "input": [(value.name, value.type) for value in self.session.get_inputs()],
@@ -45,11 +45,10 @@ class OnnxEngine:
         try:
             (logits,) = self.session.run(["logits"], {"pixels": pixels})
         except Exception as error:  # as above
-            raise BundleError(
-                f"{self.path}: ONNX Runtime cannot run it ({_first_line(error)}); export again"
-            ) from error
+            raise BundleError(f"{self.path}: ONNX Runtime cannot run it ({first_line(error)}); export again") from error
         return np.asarray(logits, dtype=np.float32)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The first line of what a runtime says, or the error's class where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]

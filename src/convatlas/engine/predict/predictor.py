@@ -1,11 +1,9 @@
 """Pictures in, answers out, from a bundle: what `convatlas predict`, a server and Python users call."""
 
-import importlib.util
 import io
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,27 +12,13 @@ from PIL import Image, ImageOps
 from convatlas.data.pictures import decode, printable
 from convatlas.engine.bundle import read_bundle
 from convatlas.engine.predict.answer import answer, check_threshold, check_top, probabilities
+from convatlas.engine.predict.engines import EngineName, check_engine, load_engine, usual
 from convatlas.engine.predict.inputs import Source
-from convatlas.engine.predict.onnx_engine import OnnxEngine
 from convatlas.engine.published import find_bundle
-from convatlas.errors import MissingExtra, PictureError, UsageError, did_you_mean
+from convatlas.errors import PictureError, UsageError
 from convatlas.types import Classification, Failure, Pixels, check_pixels
 
-EngineName = Literal["auto", "onnx", "torch"]
-ENGINES: tuple[EngineName, ...] = ("auto", "onnx", "torch")
-
 Picture = str | Path | bytes | NDArray[np.uint8] | Image.Image | Source
-
-
-class Engine(Protocol):
-    """What answers: uint8 pixels (N, C, H, W) -> float32 logits (N, K)."""
-
-    @property
-    def name(self) -> str:
-        """The name under which it can be chosen: "onnx" or "torch"."""
-
-    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits of any number of pictures."""
 
 
 class Predictor:
@@ -48,7 +32,7 @@ class Predictor:
         self,
         path: str | Path,
         *,
-        engine: EngineName = "auto",
+        engine: EngineName | None = None,
         threads: int | None = None,
         batch_size: int = 32,
         offline: bool | None = None,
@@ -58,8 +42,10 @@ class Predictor:
         path: a folder; or, as a string for which there is no such file or folder, a network's name or alias or a weight
         set's key ("torchvision/resnet50/IMAGENET1K_V2"). The bundle of published weights is made once, in the cache;
         weights that are not on this machine are downloaded for it.
-        engine: "onnx" needs an exported bundle and the extra `export`; "torch" works on any bundle; "auto" takes ONNX
-        where it can, for it starts much faster.
+        engine: "onnx" and "openvino" need an exported bundle and the extra of that name (`export` for ONNX Runtime);
+        "torch" and "compiled", which waits for a compiler at the first picture, work on any bundle. "auto" takes the
+        quickest on this machine: it measures them once, some seconds, and remembers the figures beside the bundle;
+        `choice` says why. None: ONNX Runtime where the bundle is exported, for it starts at once, else torch.
         threads: processor threads for the network; None leaves the choice to the engine.
         batch_size: pictures answered together, and so held in memory at a time.
         offline: download nothing; None: as the environment's CONVATLAS_OFFLINE says.
@@ -70,10 +56,18 @@ class Predictor:
         for name, value in (("threads", 1 if threads is None else threads), ("batch_size", batch_size)):
             if isinstance(value, bool) or value < 1:
                 raise UsageError(f"{name}: expected a whole number of at least 1, got {value}")
+        check_engine(engine)
         self.folder = find_bundle(path, offline=offline)
         self.bundle = read_bundle(self.folder)
         self.batch_size = batch_size
-        self.engine = _load_engine(self.folder, self.bundle.exported, engine, threads)
+        self.choice = ""  # why this engine, where that was measured
+        kind = usual(self.bundle) if engine is None else engine
+        if kind == "auto":
+            from convatlas.engine.predict.fastest import fastest  # noqa: PLC0415 - only where it is asked
+
+            found, _ = fastest(self.folder, self.bundle, threads)
+            kind, self.choice = found.engine, str(found)
+        self.engine = load_engine(self.folder, self.bundle, kind, threads)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -136,23 +130,6 @@ class Predictor:
     def _pixels(self, picture: Picture, name: str) -> NDArray[np.uint8]:
         """One picture of any kind -> what the network takes, (C, H, W). Raises PictureError."""
         return self.bundle.preprocess(_decoded(picture, name))
-
-
-def _load_engine(folder: Path, exported: bool, engine: EngineName, threads: int | None) -> Engine:
-    if engine not in ENGINES:
-        raise UsageError(
-            f'engine: expected one of {", ".join(ENGINES)}, got "{engine}".{did_you_mean(engine, ENGINES)}'
-        )
-    runtime = importlib.util.find_spec("onnxruntime") is not None
-    if engine == "onnx" and not exported:
-        raise UsageError(f"{folder}: is not exported to ONNX; first run: convatlas export {folder}")
-    if engine == "onnx" and not runtime:
-        raise MissingExtra("predicting with ONNX Runtime", "export")
-    if engine == "onnx" or (engine == "auto" and exported and runtime):
-        return OnnxEngine(folder, threads)
-    from convatlas.engine.predict.torch_engine import TorchEngine  # noqa: PLC0415 - seconds to import: only where used
-
-    return TorchEngine(folder, threads)
 
 
 def _many(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:

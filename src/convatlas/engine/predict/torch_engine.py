@@ -28,3 +28,20 @@ class TorchEngine:
         with torch.inference_mode():
             logits: NDArray[np.float32] = self.network(torch.from_numpy(pixels)).float().numpy()
         return logits
+
+
+class CompiledEngine(TorchEngine):
+    """The same through torch.compile: the first picture waits for a C++ compiler, half a minute or more."""
+
+    name = "compiled"
+
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
+        """As TorchEngine. What torch cannot compile fails at the first picture, with torch's own words."""
+        super().__init__(folder, threads)
+        self._compiled = torch.compile(self.network, dynamic=True)
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits of any number of pictures."""
+        with torch.inference_mode():
+            logits: NDArray[np.float32] = self._compiled(torch.from_numpy(pixels)).float().numpy()
+        return logits

@@ -1,0 +1,151 @@
+"""Which engine is quickest on this machine: measured once, remembered beside the bundle, told in a sentence."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, cast, get_args
+
+import numpy as np
+
+from convatlas.engine.bundle import ONNX, WEIGHTS, Bundle
+from convatlas.engine.predict.engines import OF_THE_GRAPH, Engine, EngineKind, installed, load_engine, usual
+from convatlas.errors import ConvatlasError, SaveError
+from convatlas.files import write_text
+
+RECORD: Final = "engines.json"
+FORMAT_VERSION: Final = 1
+# torch.compile is not tried: it would compile anew in every process that uses it, whatever it gains there.
+TRIED: Final[tuple[EngineKind, ...]] = ("onnx", "openvino", "torch")
+ROUNDS: Final = 15
+SECONDS: Final = 3.0  # in all; of slow networks fewer rounds, but three
+NEARLY: Final = 0.97  # the usual engine is kept unless another takes less than this part of its time
+AGREEMENT: Final = 1e-4  # of logits, times the largest of them where that is more than 1, as for an export
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fastest:
+    """What was measured on one machine, of one picture.
+
+    engine: the one to take. milliseconds: the median pass of each engine that answered. refused: why another did not.
+    machine: the processor, threads, versions and graph that it holds for.
+    """
+
+    engine: EngineKind
+    milliseconds: Mapping[str, float]
+    refused: Mapping[str, str]
+    machine: Mapping[str, object]
+
+    def __str__(self) -> str:
+        times = ", ".join(f"{name} {value:.3g} ms" for name, value in self.milliseconds.items())
+        refused = "".join(f"; not {name}: {reason}" for name, reason in self.refused.items())
+        return f"engine {self.engine}: one picture takes {times}, measured here{refused}"
+
+
+def fastest(folder: Path, bundle: Bundle, threads: int | None) -> tuple[Fastest, bool]:
+    """What is remembered for this machine, else what is measured now, some seconds; and whether it is remembered.
+
+    A folder that cannot be written keeps nothing: the next process measures again.
+    """
+    machine = _machine(bundle, threads)
+    records = _read(folder / RECORD)
+    for record in records:
+        if record.machine == machine:
+            return record, True
+    measured = _measure(folder, bundle, threads, machine)
+    # The newest of each processor and number of threads: an earlier graph or version will not come back.
+    place = {name: machine[name] for name in ("processor", "threads")}
+    others = [each for each in records if {name: each.machine.get(name) for name in place} != place]
+    text = json.dumps({"format_version": FORMAT_VERSION, "machines": [asdict(each) for each in (*others, measured)]})
+    try:
+        write_text(folder / RECORD, text + "\n")
+    except SaveError:
+        return measured, False
+    return measured, True
+
+
+def _machine(bundle: Bundle, threads: int | None) -> dict[str, object]:
+    return {
+        "processor": f"{platform.machine()} {platform.processor()}".strip(),
+        "threads": threads or os.cpu_count() or 1,
+        "versions": {name: _version(name) for name in ("onnxruntime", "openvino", "torch")},
+        "graph": bundle.files.get(ONNX, bundle.files[WEIGHTS]),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _measure(folder: Path, bundle: Bundle, threads: int | None, machine: dict[str, object]) -> Fastest:
+    """Load the engines that are there and let them answer the same picture of noise in turn."""
+    picture = np.random.default_rng(0).integers(0, 256, (1, *bundle.preprocess.shape), dtype=np.uint8)
+    engines: dict[EngineKind, Engine] = {}
+    refused: dict[str, str] = {}
+    expected: np.ndarray | None = None
+    for kind in TRIED:
+        if not installed(kind) or (kind in OF_THE_GRAPH and not bundle.exported):
+            continue
+        try:
+            engine = load_engine(folder, bundle, kind, threads)
+            logits = engine(picture)
+        except ConvatlasError as error:
+            refused[kind] = str(error)
+            continue
+        expected = logits if expected is None else expected
+        apart = float(np.abs(logits - expected).max())
+        if not apart <= AGREEMENT * max(1.0, float(np.abs(expected).max())):
+            refused[kind] = f"its logits are {apart:.2g} from those of {next(iter(engines))}"
+            continue
+        engines[kind] = engine
+    if not engines:  # its own error says more than the list of them
+        load_engine(folder, bundle, usual(bundle), threads)(picture)
+    seconds: dict[EngineKind, list[float]] = {kind: [] for kind in engines}
+    started = time.perf_counter()
+    for done in range(ROUNDS):
+        if done >= 3 and time.perf_counter() - started > SECONDS:
+            break
+        for kind, engine in engines.items():
+            before = time.perf_counter()
+            engine(picture)
+            seconds[kind].append(time.perf_counter() - before)
+    medians = {kind: statistics.median(times) for kind, times in seconds.items()}
+    return Fastest(
+        engine=_chosen(medians, usual(bundle)),
+        milliseconds={kind: round(1000 * value, 3) for kind, value in medians.items()},
+        refused=refused,
+        machine=machine,
+    )
+
+
+def _chosen(medians: Mapping[EngineKind, float], kept: EngineKind) -> EngineKind:
+    best = min(medians, key=lambda kind: medians[kind])
+    return kept if kept in medians and medians[best] >= NEARLY * medians[kept] else best
+
+
+def _read(file: Path) -> list[Fastest]:
+    """What earlier processes remembered; nothing where the file is missing, damaged or of another version."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content["format_version"] != FORMAT_VERSION:
+            return []
+        records = [
+            Fastest(
+                engine=cast("EngineKind", each["engine"]),
+                milliseconds={str(name): float(value) for name, value in each["milliseconds"].items()},
+                refused={str(name): str(reason) for name, reason in each["refused"].items()},
+                machine=dict(each["machine"]),
+            )
+            for each in content["machines"]
+        ]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return []
+    return [each for each in records if each.engine in get_args(EngineKind)]

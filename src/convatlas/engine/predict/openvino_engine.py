@@ -1,0 +1,40 @@
+"""The exported graph on OpenVINO: no torch. The extra `openvino`."""
+
+from pathlib import Path
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from convatlas.engine.bundle import ONNX
+from convatlas.engine.predict.onnx_engine import first_line
+from convatlas.errors import BundleError
+
+
+class OpenVinoEngine:
+    """uint8 pixels (N, C, H, W) -> float32 logits (N, K), on the processor, in float32 throughout."""
+
+    name = "openvino"
+
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
+        """folder: an exported bundle. threads: None for OpenVINO's own choice. Raises BundleError for a graph that it
+        cannot use.
+        """
+        self.path = folder / ONNX
+        # Processors with bfloat16 would be used in bfloat16, which is another answer in the third digit.
+        settings: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        if threads is not None:
+            settings["INFERENCE_NUM_THREADS"] = threads
+        try:
+            core = openvino.Core()
+            self.request = core.compile_model(core.read_model(self.path), "CPU", settings).create_infer_request()
+        except RuntimeError as error:
+            raise BundleError(f"{self.path}: OpenVINO cannot load it ({first_line(error)})") from error
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits of any number of pictures; raises BundleError when the graph fails."""
+        try:
+            (logits,) = self.request.infer({"pixels": pixels}).values()
+        except RuntimeError as error:
+            raise BundleError(f"{self.path}: OpenVINO cannot run it ({first_line(error)})") from error
+        return np.array(logits, dtype=np.float32)  # a copy: the next call writes over it
