@@ -24,6 +24,7 @@ _HOMES = {
     "Recipe": "convatlas.recipes.recipe",
     "Sample": "convatlas.types",
     "SceneConfig": "convatlas.data.scenes.scene",
+    "build_atlas": "convatlas.api.atlas",
     "capture": "convatlas.models.contract",
     "card": "convatlas.catalog",
     "check_data": "convatlas.data.check",
@@ -78,6 +79,7 @@ __all__ = [
     "Sample",
     "SceneConfig",
     "__version__",
+    "build_atlas",
     "capture",
     "card",
     "check_data",
@@ -120,6 +122,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from convatlas.api.atlas import build_atlas
     from convatlas.api.compare import compare
     from convatlas.api.costs import costs
     from convatlas.api.create import create_model

@@ -7,6 +7,7 @@ import sys
 import typer
 
 from convatlas.cli import (
+    atlas,
     compare,
     costs,
     data,
@@ -42,6 +43,7 @@ app.command("predict")(predict.predict)
 app.command("export")(export.export)
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
+app.command("atlas")(atlas.atlas)
 app.command("runs")(runs.runs)
 app.command("doctor")(doctor.doctor)
 

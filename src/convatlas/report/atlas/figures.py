@@ -1,0 +1,49 @@
+"""The pictures that pages hold, each from the part of `report` that draws it."""
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from convatlas.catalog import Card
+
+if TYPE_CHECKING:
+    from convatlas.arithmetic.tracing.trace import Trace
+
+
+def network_diagram(trace: "Trace", card: Card) -> str:
+    """The diagram of a network for its page; its ids begin with "diagram"."""
+    if find_spec("convatlas.report.diagrams.diagram") is None:
+        return ""
+    from convatlas.report.diagrams import diagram  # noqa: PLC0415
+
+    return diagram(trace, title=card.name, part_names=card.part_names).inline("diagram")
+
+
+def animation_names() -> tuple[str, ...]:
+    """The names of the animations that a page can show."""
+    if find_spec("convatlas.report.animations.presets") is None:
+        return ()
+    from convatlas.report.animations.presets import PRESETS  # noqa: PLC0415
+
+    return tuple(PRESETS)
+
+
+def animation(preset: str, name: str) -> str:
+    """An animation for a page; its ids begin with `name`."""
+    from convatlas.report.animations.presets import PRESETS  # noqa: PLC0415
+
+    return PRESETS[preset].inline(name)
+
+
+def chart(kind: str, name: str) -> str:
+    """A chart for a page; its ids begin with `name`."""
+    if find_spec("convatlas.report.charts.inline") is None:
+        return ""
+    from convatlas.report.charts import inline_chart  # noqa: PLC0415
+
+    return inline_chart(kind, name)
+
+
+def chart_numbers(kind: str) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """The columns and rows of what a chart shows."""
+    return (), ()
