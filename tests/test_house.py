@@ -80,7 +80,8 @@ def test_links_between_pages_lead_somewhere() -> None:
         for name, text in texts()
         if name.endswith(".md")
         for target in re.findall(r"\]\(([^)\s#]+)[^)]*\)", text)
-        if "://" not in target and not (ROOT / name).parent.joinpath(target).exists()
+        # The atlas's own links ("concept:iou") are resolved, and tested, where the site is built.
+        if not re.match(r"[a-z]+:", target) and not (ROOT / name).parent.joinpath(target).exists()
     ]
     assert broken == []
 
