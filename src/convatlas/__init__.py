@@ -24,6 +24,7 @@ _HOMES = {
     "Recipe": "convatlas.recipes.recipe",
     "Sample": "convatlas.types",
     "SceneConfig": "convatlas.data.scenes.scene",
+    "animate": "convatlas.api.animate",
     "build_atlas": "convatlas.api.atlas",
     "capture": "convatlas.models.contract",
     "card": "convatlas.catalog",
@@ -79,6 +80,7 @@ __all__ = [
     "Sample",
     "SceneConfig",
     "__version__",
+    "animate",
     "build_atlas",
     "capture",
     "card",
@@ -122,6 +124,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from convatlas.api.animate import animate
     from convatlas.api.atlas import build_atlas
     from convatlas.api.compare import compare
     from convatlas.api.costs import costs

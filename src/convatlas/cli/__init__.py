@@ -7,6 +7,7 @@ import sys
 import typer
 
 from convatlas.cli import (
+    animate,
     atlas,
     compare,
     costs,
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command("models")(models.models)
 app.command("costs")(costs.costs)
 app.command("show")(show.show)
+app.command("animate")(animate.animate)
 app.command("compare")(compare.compare)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)
