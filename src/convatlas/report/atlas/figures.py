@@ -1,6 +1,5 @@
-"""The pictures that pages hold, each from the part of `report` that draws it."""
+"""The pictures that pages hold, each from the part of `report` that draws it, imported when it is wanted."""
 
-from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -21,8 +20,6 @@ def network_diagram(trace: "Trace", card: Card) -> str:
 
 def animation_names() -> tuple[str, ...]:
     """The names of the animations that a page can show."""
-    if find_spec("convatlas.report.animations.presets") is None:
-        return ()
     from convatlas.report.animations.presets import PRESETS  # noqa: PLC0415
 
     return tuple(PRESETS)
@@ -33,17 +30,3 @@ def animation(preset: str, name: str) -> str:
     from convatlas.report.animations.presets import PRESETS  # noqa: PLC0415
 
     return PRESETS[preset].inline(name)
-
-
-def chart(kind: str, name: str) -> str:
-    """A chart for a page; its ids begin with `name`."""
-    if find_spec("convatlas.report.charts.inline") is None:
-        return ""
-    from convatlas.report.charts import inline_chart  # noqa: PLC0415
-
-    return inline_chart(kind, name)
-
-
-def chart_numbers(kind: str) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-    """The columns and rows of what a chart shows."""
-    return (), ()

@@ -9,9 +9,11 @@ from convatlas.report.atlas.site import Site
 
 def other_files(site: Site) -> Mapping[str, str]:
     """Name -> text."""
+    from convatlas.report.charts.kinds import CHART_STYLE  # noqa: PLC0415 - brings matplotlib: half a second
+
     folder = importlib.resources.files(__package__) / "static"
-    kept = {name: (folder / name).read_text(encoding="utf-8") for name in ("atlas.css", "atlas.js")}
-    return {**kept, "search.js": search_script(site)}
+    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("atlas.css", "atlas.js"))
+    return {"atlas.css": style + CHART_STYLE, "atlas.js": script, "search.js": search_script(site)}
 
 
 def search_script(site: Site) -> str:

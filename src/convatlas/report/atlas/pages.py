@@ -12,11 +12,12 @@ from convatlas.arithmetic.errata import ERRATA
 from convatlas.catalog import Card
 from convatlas.report.atlas.content import Concept, Question, slugged
 from convatlas.report.atlas.examples import run_page
-from convatlas.report.atlas.figures import animation, chart, chart_numbers
+from convatlas.report.atlas.figures import animation
 from convatlas.report.atlas.highlight import highlighted
 from convatlas.report.atlas.network import NetworkEntry, SourceFile, layers_of
 from convatlas.report.atlas.prose import chinese, prose_html
 from convatlas.report.atlas.site import Site, accuracy, elsewhere, on_imagenet
+from convatlas.report.charts.kinds import chart_data, inline_chart, rows
 from convatlas.report.words import plain
 
 NAVIGATION: Final = (
@@ -323,11 +324,30 @@ def about_page(site: Site) -> str:
     return _render(site, "about", "about.html", "About this atlas", "How these pages are built, and their licence")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A chart on a page, with the table that says the same."""
+
+    name: str
+    title: str
+    words: str
+    picture: Markup
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def _chart(kind: str, title: str, words: str) -> Chart:
+    data = chart_data(kind)
+    columns, *numbers = rows(kind, data)
+    picture = Markup(inline_chart(kind, kind, data))
+    return Chart(name=kind, title=title, words=words, picture=picture, columns=columns, rows=tuple(numbers))
+
+
 def history_page(site: Site) -> str:
     """history.html."""
-    pictures = (
-        ("timeline", "Timeline", "The families by the year of their paper."),
-        ("family-tree", "Family tree", "An arrow leads from a network to one that was built on it."),
+    charts = (
+        _chart("timeline", "Timeline", "The families by the year of their paper."),
+        _chart("family-tree", "Family tree", "Which network was built on which."),
     )
     families = [
         (min(card.year for card in members), family, members[0].features[0], [card.name for card in members])
@@ -339,7 +359,7 @@ def history_page(site: Site) -> str:
         "history.html",
         "History",
         "Timeline and family tree of convolutional networks",
-        pictures=[(name, title, words, Markup(chart(name, name))) for name, title, words in pictures],
+        charts=charts,
         families=sorted(families, key=lambda row: row[0]),
     )
 
@@ -347,18 +367,16 @@ def history_page(site: Site) -> str:
 def charts_page(site: Site) -> str:
     """charts.html."""
     charts = (
-        ("efficiency", "Accuracy and cost", "Published accuracy against multiply-accumulates, size and measured time."),
-        ("detection", "Detection", "Published average precision of detectors against year and speed."),
-        ("initialisation", "Initialisation", "What a scheme of initialisation does to activations through depth."),
+        _chart(
+            "efficiency",
+            "Accuracy and cost",
+            "Published accuracy against multiply-accumulates, parameters and measured time.",
+        ),
+        _chart("detection", "Detection", "Published average precision of detectors against year and speed."),
+        _chart("initialisation", "Initialisation", "What a scheme does to activations through depth, measured here."),
     )
-    return _render(
-        site,
-        "charts",
-        "charts.html",
-        "Charts",
-        "Networks beside each other: accuracy, cost, detection, initialisation",
-        charts=[(name, title, words, Markup(chart(name, name)), *chart_numbers(name)) for name, title, words in charts],
-    )
+    words = "Networks beside each other: accuracy, cost, detection, initialisation"
+    return _render(site, "charts", "charts.html", "Charts", words, charts=charts)
 
 
 def _grouped(each_of: Iterable[Any], name: str) -> list[tuple[str, list[Any]]]:

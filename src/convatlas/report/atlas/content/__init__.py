@@ -173,6 +173,9 @@ def _page(kind: type[Page], file: Traversable, name: str) -> Page:
         raise ContentError(f"{name}: expected TOML between two lines of +++ at its beginning, then the text")
     front = _toml(parts[1], name)
     own = {"slug": file.name.removesuffix(".md"), "file": name, "body": parts[2]}
+    for given in front:
+        if given in own:
+            raise ContentError(f"{name}: unknown field {given!r}. The file's name is the page's")
     page = _made(kind, {**front, **own}, name)
     longest = LONGEST_SUMMARY[name.partition("/")[0]]
     if len(page.summary) > longest:
