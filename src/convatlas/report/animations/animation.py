@@ -15,7 +15,7 @@ from convatlas.report.animations.drawing import Drawing
 from convatlas.report.animations.film import animated, check_name, frame
 
 Numbers = NDArray[np.float64]
-MOST_STEPS = 49  # more would be neither small nor watched
+MOST_STEPS = 50  # more would be neither small nor watched
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,9 +13,9 @@ from convatlas.report.animations.animation import Animation, Numbers, check_rang
 from convatlas.report.animations.drawing import MARGIN, TIMES, WIDTH, Drawing, Grid, Label, Reel, number
 from convatlas.report.animations.layout import HEADING, LINE, TOP, by, finished, labels, show_grid, show_numbers
 
-_GAP: Final = 14
-_LEAST_CELL: Final = 16  # holds two characters
-_MOST_CELL: Final = 24
+_GAP: Final = 8
+_LEAST_CELL: Final = 19.5  # holds two characters
+_MOST_CELL: Final = 24.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,9 +52,9 @@ class Channels(Animation):
         return window((self.kernel, self.kernel), stride=self.stride).out((self.size, self.size))[0]
 
     @property
-    def _cell(self) -> int:
+    def _cell(self) -> float:
         room = WIDTH - 2 * MARGIN - (self.channels - 1) * _GAP
-        return min(_MOST_CELL, room // (self.channels * self.size))
+        return min(_MOST_CELL, 2 * room // (self.channels * self.size) / 2)
 
     def numbers(self) -> Mapping[str, Numbers]:
         """input (channels, size, size), kernel (channels, kernel, kernel), output (out, out)."""
@@ -71,7 +71,7 @@ class Channels(Animation):
         maps = [Grid(MARGIN + c * (n * cell + _GAP), TOP, cell, n, n) for c in range(self.channels)]
         slices = [Grid(each.x, each.bottom + HEADING, cell, k, k) for each in maps]
         sums = slices[0].bottom + LINE
-        target = Grid(MARGIN, sums + HEADING, 30, out, out)
+        target = Grid(MARGIN, sums + HEADING, 26, out, out)
         reel = Reel(out * out)
         for c, (grid, part) in enumerate(zip(maps, slices, strict=True)):
             show_numbers(reel, grid, x[c], f"channel {c + 1}")
@@ -92,9 +92,9 @@ class Channels(Animation):
             reel.at(step, target.shape("now", [(row, column)]))
             reel.since(step, target.label(row, column, number(y[row, column])))
             total = f"{' + '.join(parts)} = {number(y[row, column])}"
-            reel.at(step, Label(x=max(target.right, 130) + 14, y=target.y + LINE, text=total))
+            reel.at(step, Label(x=max(target.right, 120) + 14, y=target.y + LINE, text=total))
         words = f"{self.channels}{TIMES}{n}{TIMES}{n} becomes {by(out)}"
-        reel.always(Label(x=max(target.right, 130) + 14, y=target.y + 2 * LINE, text=words, role="muted"))
+        reel.always(Label(x=max(target.right, 120) + 14, y=target.y + 2 * LINE, text=words, role="muted"))
         title = f"A filter over {self.channels} channels of {by(n)}"
         description = (
             f"A filter of {by(k)} with a slice for each of {self.channels} channels moves over all of them at once. At "

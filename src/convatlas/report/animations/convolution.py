@@ -12,6 +12,7 @@ from convatlas.report.animations.drawing import MARGIN, MINUS, Drawing, Grid, La
 from convatlas.report.animations.layout import HEADING, by, finished, labels, show_grid, side_by_side
 
 _KERNEL_CELL = 24
+_SMALL_KERNEL_CELL = 22  # of five columns, beside which there are five products
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,7 @@ class Convolution(Animation):
     """A square input, one channel, and one square filter; all numbers are whole.
 
     size: 2 to 12, with its padding at most 14; kernel: 1 to 5; stride: 1 to 5; padding: 0 to 4; dilation: 1 to 4.
-    Raises UsageError that names the field, also for a kernel that does not fit and for more than 49 places.
+    Raises UsageError that names the field, also for a kernel that does not fit and for more than 50 places.
     """
 
     kind = "convolution"
@@ -66,7 +67,9 @@ class Convolution(Animation):
         n, p, k, s, out = self.size, self.padding, self.kernel, self.stride, self.out
         headings = f"input {by(n)}" + (f", padding {p}" if p else ""), f"output {by(out)}"
         source, target = side_by_side(n + 2 * p, out, headings)
-        weights = Grid(MARGIN, max(source.bottom, target.bottom) + HEADING, _KERNEL_CELL, k, k)
+        weights = Grid(
+            MARGIN, max(source.bottom, target.bottom) + HEADING, _SMALL_KERNEL_CELL if k > 4 else _KERNEL_CELL, k, k
+        )
         reel = Reel(out * out)
         show_padded(reel, source, given["input"], p, headings[0])
         show_grid(reel, target, headings[1])
@@ -87,7 +90,7 @@ class Convolution(Animation):
             reel.at(step, source.shape("window", taps), target.shape("now", [(row, column)]))
             reel.since(step, target.label(row, column, number(y)))
             for a, line in enumerate(dot_product(given["kernel"], padded[np.ix_(rows, columns)], y)):
-                reel.at(step, Label(x=weights.right + 14, y=weights.label(a, 0, "").y, text=line))
+                reel.at(step, Label(x=weights.right + 11, y=weights.label(a, 0, "").y, text=line))
         formula = f"out = ⌊({n} + 2·{p} {MINUS} {extent}) / {s}⌋ + 1 = {out}"
         reel.always(Label(x=MARGIN, y=weights.bottom + 24, text=formula, role="muted"))
         description = (

@@ -21,7 +21,7 @@ class Pooling(Animation):
     """One square map of numbers from 0 to 9.
 
     size: 2 to 12; kernel: 1 to 5; stride: 1 to 5; mode: "max" or "average". Raises UsageError that names the field,
-    also for a window that does not fit and for more than 49 places.
+    also for a window that does not fit and for more than 50 places.
     """
 
     kind = "pooling"

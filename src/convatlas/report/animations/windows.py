@@ -67,7 +67,7 @@ class SlidingWindow(Animation):
         """One step for each place, row by row, and one for what was found."""
         given = self.numbers()
         n, w, s, out = self.size, self.window, self.stride, self.out
-        cell = min(30, (WIDTH - 2 * MARGIN - _GAP - 11 * n) // out)
+        cell = min(30, (WIDTH - 2 * MARGIN - _GAP - 9 * n) // out)
         pixel = min(14, (WIDTH - 2 * MARGIN - _GAP - cell * out) // n)
         picture = Grid(MARGIN, TOP, pixel, n, n)
         scores = Grid(picture.right + _GAP, TOP, cell, out, out)
@@ -160,7 +160,7 @@ class ConvolutionalWindows(Animation):
         picture = Grid(MARGIN, TOP, pixel, n, n)
         features = Grid(picture.right + _GAP, TOP, pixel, conv, conv)
         pooled = Grid(features.right + _GAP, TOP, pixel, conv // _POOL, conv // _POOL)
-        scores = Grid(MARGIN, picture.bottom + HEADING, 34, out, out)
+        scores = Grid(MARGIN, picture.bottom + HEADING, 31, out, out)
         reel = Reel(4 + out * out)
         show_grid(reel, picture, f"picture {by(n)}")
         reel.always(*shading(picture, given["input"]))
@@ -182,8 +182,8 @@ class ConvolutionalWindows(Animation):
 
         say(0, f"a network for {by(w)}", f"meets a picture of {by(n)}")
         say(1, f"the convolution, {by(k)},", "goes over all of it once")
-        say(2, "and so does the pooling, 2 by 2")
-        say(3, f"the dense layer is a kernel of {by(self.dense)}:", f"{out * out} scores at once")
+        say(2, "and so does", "the pooling, 2 by 2")
+        say(3, "the dense layer is", f"a kernel of {by(self.dense)}:", f"{out * out} scores at once")
         seen = w - k + 1
         for step, (row, column) in enumerate(scores.every_cell(), 4):
             top, left = _POOL * row, _POOL * column
@@ -195,8 +195,8 @@ class ConvolutionalWindows(Animation):
                 scores.shape("now", [(row, column)]),
             )
             alone = number(given["output"][row, column])
-            say(step, f"window {step - 3} of {out * out}:", f"cut out, it would score {alone} too")
-        below = max(scores.bottom, scores.y + 2 * LINE) + 24
+            say(step, f"window {step - 3} of {out * out}:", "cut out by itself,", f"it would score {alone} too")
+        below = max(scores.bottom, scores.y + 3 * LINE) + 24
         counted = f"{at_once:,} multiply-accumulates at once;"
         compared = f"{apart:,} window by window: {apart / at_once:.1f} times as many"
         reel.always(
