@@ -1,4 +1,4 @@
-"""A small site with all of the words, built once for the tests of a process, and its pages as a parser reads them."""
+"""A small site with all of the words, and its pages as a parser reads them."""
 
 import functools
 import re
@@ -16,7 +16,6 @@ VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "met
 FETCHING = {"src", "srcset", "data", "poster", "action", "formaction", "background", "xlink:href"}
 
 
-@functools.cache
 def small_site(factory: pytest.TempPathFactory) -> Path:
     """Three networks and every concept, question and list; in two processes."""
     folder = factory.mktemp("atlas") / "site"
