@@ -17,7 +17,7 @@ REST: Final = 2  # how many steps longer the last one stays
 ShapeRole = Literal[
     "cell", "padding", "window", "reach", "now", "kept", "waiting", "gone", "ink1", "ink2", "ink3", "ink4"
 ]
-TextRole = Literal["number", "muted", "words", "strong", "wrong"]
+TextRole = Literal["number", "letter", "muted", "words", "strong", "wrong"]
 Anchor = Literal["start", "middle", "end"]
 
 

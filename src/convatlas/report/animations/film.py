@@ -13,7 +13,7 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from convatlas.errors import UsageError
-from convatlas.report.animations.drawing import SIZE, WIDTH, Box, Drawing, Label, Mark, Shape
+from convatlas.report.animations.drawing import MARGIN, SIZE, WIDTH, Box, Drawing, Label, Mark, Shape
 
 SHOWN_WIDTH: Final = 540  # CSS pixels, where there is room
 HINT: Final = "Point at it, tap it or tab to it: it pauses."
@@ -30,6 +30,7 @@ _FONT: Final = 'system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","Libe
 _LOOKS: Final = {
     "text": f"fill:var(--ink);font-size:{SIZE}px;font-variant-numeric:tabular-nums",
     ".muted": "fill:var(--muted)",
+    ".letter": "stroke:var(--cell);stroke-width:4px;paint-order:stroke",
     ".strong": "font-weight:600;fill:var(--answer)",
     ".wrong": "font-weight:600;fill:var(--mistake)",
     ".cell": "fill:var(--cell);stroke:var(--muted);stroke-opacity:.45",
@@ -68,7 +69,7 @@ def animated(drawing: Drawing, *, seconds: float, name: str, standalone: bool) -
         "@media screen and (prefers-reduced-motion:no-preference){" + "".join(motion) + "}",
         *(_keyframes(drawing, name, *each) for each in ranges),
     ]
-    hint = f'<text class="muted hint" x="{WIDTH / 2:g}" y="{drawing.height + 14:g}" text-anchor="middle">{HINT}</text>'
+    hint = f'<text class="muted hint" x="{MARGIN}" y="{drawing.height + 14:g}">{HINT}</text>'
     body = "".join([*groups, hint])
     words = f"{drawing.description} {HINT}"
     return _svg(drawing, name, words, style, body, drawing.height + _HINT_HEIGHT, standalone=standalone, focus=True)

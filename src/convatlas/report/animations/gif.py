@@ -40,6 +40,7 @@ _OUTLINES: Final[dict[ShapeRole, tuple[_Colour, int]]] = {
 }
 _TEXTS: Final[dict[TextRole, _Colour]] = {
     "number": _INK,
+    "letter": _INK,
     "words": _INK,
     "muted": _MUTED,
     "strong": _ANSWER,

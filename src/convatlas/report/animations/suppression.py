@@ -92,7 +92,7 @@ class Suppression(Animation):
                 continue
             overlap = iou(given["boxes"][best], given["boxes"][other])
             goes = overlap > self.threshold
-            role: ShapeRole = "gone" if goes else "reach"
+            role: ShapeRole = "gone" if goes else "window"
             reel.at(step, Shape(boxes=(_box(given["boxes"][other]),), role=role), chips.shape(role, [(0, other)]))
             sign, fate = (">", "goes") if goes else ("≤", "stays for now")
             pair = f"IoU of {_letter(best)} and {_letter(other)}"
@@ -102,9 +102,9 @@ class Suppression(Animation):
                 ends[other] = step
                 reel.since(step + 1, chips.shape("gone", [(0, other)]))
         for each, end in ends.items():
-            box = given["boxes"][each]
-            reel.during(0, end - 1, Shape(boxes=(_box(box),), role="waiting"))
-            reel.during(0, last if each in kept else end, _corner(box, each))
+            reel.during(0, end - 1, Shape(boxes=(_box(given["boxes"][each]),), role="waiting"))
+        for each, end in ends.items():
+            reel.during(0, last if each in kept else end, _corner(given["boxes"][each], each))
         words = f"{len(kept)} of {self.boxes} boxes are kept: {', '.join(map(_letter, kept))}"
         reel.at(0, Label(x=MARGIN, y=below, text=f"{self.boxes} boxes, each with its score"))
         reel.at(last, Label(x=MARGIN, y=below, text=words, role="strong"))
@@ -145,7 +145,7 @@ def _corner(corners: Numbers, place: int) -> Label:
         x=x2 - 5 if right else x1 + 5,
         y=y2 - 6 if low else y1 + 15,
         text=_letter(place),
-        role="number",
+        role="letter",
         anchor="end" if right else "start",
     )
 
