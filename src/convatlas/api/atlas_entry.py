@@ -76,12 +76,14 @@ def _weights(name: str) -> Iterator[WeightsRow]:
     default = default_weights(name)
     for each in list_weights(model=name):
         changes = "".join(f", {field}={value!r}" for field, value in each.changes.items())
+        notes = ((each.licence, each.licence_note), (each.data, each.data_terms))
         yield WeightsRow(
             key=each.key + changes,
             address=each.address,
             size="" if each.mebibytes is None else told_bytes(round(each.mebibytes * 2**20)),
-            licence=each.licence + (f" ({each.licence_note})" if each.licence_note else ""),
-            data=f"{each.data}: {each.data_terms}",
+            licence=each.licence,
+            data=each.data,
+            terms=tuple(f"{of}: {note}" for of, note in notes if note),
             score=_score(each),
             default=each == default,
         )

@@ -1,6 +1,5 @@
 """The pictures that pages hold, each from the part of `report` that draws it, imported when it is wanted."""
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from convatlas.catalog import Card
@@ -11,8 +10,6 @@ if TYPE_CHECKING:
 
 def network_diagram(trace: "Trace", card: Card) -> str:
     """The diagram of a network for its page; its ids begin with "diagram"."""
-    if find_spec("convatlas.report.diagrams.diagram") is None:
-        return ""
     from convatlas.report.diagrams import diagram  # noqa: PLC0415
 
     return diagram(trace, title=card.name, part_names=card.part_names).inline("diagram")

@@ -22,13 +22,14 @@ class SourceFile:
 
 @dataclass(frozen=True, kw_only=True)
 class WeightsRow:
-    """A published set of weights, in words."""
+    """A published set of weights, in words. terms: what is to be known of its licence and of its data."""
 
     key: str
     address: str | None
     size: str
     licence: str
     data: str
+    terms: tuple[str, ...]
     score: str
     default: bool
 

@@ -116,6 +116,7 @@ def network_page(site: Site, entry: NetworkEntry) -> str:
         python=highlighted(_python(entry), "python"),
         shell=highlighted(_shell(entry), "bash"),
         blocks=_code(entry.blocks),
+        terms=list(dict.fromkeys(words for each in entry.weights for words in each.terms)),
         sections=(
             ("paper", "Paper"),
             ("diagram", "Diagram"),
