@@ -64,7 +64,8 @@ def visible_texts(page: Page) -> list[tuple[str, float]]:
         tuple(each)
         for each in page.evaluate(
             "() => [...document.querySelectorAll('text:not(.hint)')]"
-            ".filter(each => getComputedStyle(each).visibility === 'visible').map(each => [each.textContent, +each.getAttribute('x')])"
+            ".filter(each => getComputedStyle(each).visibility === 'visible')"
+            ".map(each => [each.textContent, +each.getAttribute('x')])"
         )
     ]
 
