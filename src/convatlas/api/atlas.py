@@ -105,11 +105,7 @@ def build_atlas(
         raise UsageError(f"workers: expected a whole number of at least 1, got {workers}")
     target = Path(out).resolve()
     _check_target(target)
-    site = Site(
-        cards=tuple(each for each in list_cards() if each.name in names),
-        content=load_content(list_models(), animation_names()),
-        versions=tuple((name, metadata.version(name)) for name in _TOLD_VERSIONS),
-    )
+    site = _site(names)
     jobs = _jobs(site)
     with new_folder(target) as folder:
         for name in ("networks", "concepts", "questions", "code"):
@@ -142,6 +138,14 @@ def _names(networks: Sequence[str] | None) -> tuple[str, ...]:
     if not wanted:
         raise UsageError("networks: expected at least one name, such as lenet5; leave it out for all of them")
     return tuple(name for name in list_models() if name in wanted)
+
+
+def _site(names: Sequence[str]) -> Site:
+    return Site(
+        cards=tuple(each for each in list_cards() if each.name in names),
+        content=load_content(list_models(), animation_names()),
+        versions=tuple((name, metadata.version(name)) for name in _TOLD_VERSIONS),
+    )
 
 
 def _check_target(target: Path) -> None:

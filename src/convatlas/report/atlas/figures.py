@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 def network_diagram(trace: "Trace", card: Card) -> str:
-    """The diagram of a network for its page; its ids begin with "diagram"."""
+    """The diagram of a network for its page; its ids begin with "picture"."""
     from convatlas.report.diagrams import diagram  # noqa: PLC0415
 
-    return diagram(trace, title=card.name, part_names=card.part_names).inline("diagram")
+    return diagram(trace, title=card.name, part_names=card.part_names).inline("picture")
 
 
 def animation_names() -> tuple[str, ...]:

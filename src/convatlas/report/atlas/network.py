@@ -38,7 +38,7 @@ class WeightsRow:
 class NetworkEntry:
     """What is computed of a network for its page.
 
-    diagram: an SVG element for the page, its ids beginning with "diagram". blocks: the source text of its blocks.
+    diagram: an SVG element for the page, its ids beginning with "picture". blocks: the source text of its blocks.
     recipe: (name of a setting, value) of the recipe that training from scratch starts from, its own name first.
     """
 

@@ -176,7 +176,7 @@ def _page(kind: type[Page], file: Traversable, name: str) -> Page:
     for given in front:
         if given in own:
             raise ContentError(f"{name}: unknown field {given!r}. The file's name is the page's")
-    page = _made(kind, {**front, **own}, name)
+    page: Page = _made(kind, {**front, **own}, name)
     longest = LONGEST_SUMMARY[name.partition("/")[0]]
     if len(page.summary) > longest:
         raise ContentError(f"{name}: summary: expected at most {longest} characters, got {len(page.summary)}")
@@ -253,7 +253,8 @@ def _dangling(content: Content, networks: set[str], animations: set[str]) -> Ite
 
 def _references(content: Content) -> Iterator[tuple[str, str, str]]:
     """(where, kind, key) of everything that names something else."""
-    for page in (*content.concepts, *content.questions):
+    pages: tuple[Concept | Question, ...] = (*content.concepts, *content.questions)
+    for page in pages:
         yield from ((f"{page.file}: see", "concept", key) for key in page.see)
         yield from ((f"{page.file}: reading", "reading", key) for key in page.reading)
         yield from ((page.file, kind, key) for kind, key in LINK.findall(page.body))
