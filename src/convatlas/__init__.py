@@ -20,6 +20,7 @@ _HOMES = {
     "CocoSettings": "convatlas.metrics.coco",
     "ConvatlasError": "convatlas.errors",
     "Detections": "convatlas.types",
+    "Diagram": "convatlas.report.diagrams",
     "Predictor": "convatlas.engine.predict.predictor",
     "Recipe": "convatlas.recipes.recipe",
     "Sample": "convatlas.types",
@@ -36,6 +37,7 @@ _HOMES = {
     "create_model": "convatlas.api.create",
     "delete_run": "convatlas.engine.run",
     "diagnose": "convatlas.engine.doctor",
+    "draw": "convatlas.api.draw",
     "draw_fields": "convatlas.api.draw_fields",
     "draw_objects": "convatlas.data.detection.drawing",
     "effective_receptive_field": "convatlas.arithmetic.field.effective",
@@ -56,6 +58,8 @@ _HOMES = {
     "open_objects": "convatlas.data.detection.source",
     "picture_outcomes": "convatlas.metrics.outcomes",
     "plan_training": "convatlas.api.train",
+    "plot": "convatlas.api.plot",
+    "plot_data": "convatlas.api.plot",
     "predict": "convatlas.api.predict",
     "receptive_field": "convatlas.arithmetic.field.theoretical",
     "resume": "convatlas.api.train",
@@ -75,6 +79,7 @@ __all__ = [
     "CocoSettings",
     "ConvatlasError",
     "Detections",
+    "Diagram",
     "Predictor",
     "Recipe",
     "Sample",
@@ -92,6 +97,7 @@ __all__ = [
     "create_model",
     "delete_run",
     "diagnose",
+    "draw",
     "draw_fields",
     "draw_objects",
     "effective_receptive_field",
@@ -112,6 +118,8 @@ __all__ = [
     "open_objects",
     "picture_outcomes",
     "plan_training",
+    "plot",
+    "plot_data",
     "predict",
     "receptive_field",
     "resume",
@@ -129,9 +137,11 @@ if TYPE_CHECKING:
     from convatlas.api.compare import compare
     from convatlas.api.costs import costs
     from convatlas.api.create import create_model
+    from convatlas.api.draw import draw
     from convatlas.api.draw_fields import draw_fields
     from convatlas.api.evaluate import evaluate
     from convatlas.api.field import field
+    from convatlas.api.plot import plot, plot_data
     from convatlas.api.predict import predict
     from convatlas.api.show import show
     from convatlas.api.train import plan_training, resume, train
@@ -160,6 +170,7 @@ if TYPE_CHECKING:
     from convatlas.metrics.voc import evaluate_voc
     from convatlas.models.contract import capture
     from convatlas.recipes.recipe import Recipe
+    from convatlas.report.diagrams import Diagram
     from convatlas.types import Detections, Sample
     from convatlas.weights import list_weights
     from convatlas.weights.fetch import fetch_weights, verify_weights

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from convatlas.api.target import Target, find_network
 from convatlas.arithmetic.tables.table import LayerTable, layer_table
-from convatlas.arithmetic.tracing.trace import TraceError, tensors_in, trace
+from convatlas.arithmetic.tracing.trace import Trace, TraceError, tensors_in, trace
 from convatlas.errors import UsageError
 
 Input = str | Tensor | Sequence[object] | Mapping[str, object]
@@ -53,6 +53,11 @@ def folded(table: LayerTable, depth: int | None) -> LayerTable:
 
 def table_of(target: Target, inputs: Sequence[Input]) -> LayerTable:
     """The whole table. Raises as `show` does."""
+    return dataclasses.replace(layer_table(trace_of(target, inputs)), network=target.name)
+
+
+def trace_of(target: Target, inputs: Sequence[Input]) -> Trace:
+    """The network's trace on inputs that are given as to `show`. Raises as `show` does."""
     if not inputs and target.picture is None:
         raise UsageError(
             f"{target.name}: what does it take? Give the shape of one picture, channels first: --input "
@@ -63,12 +68,11 @@ def table_of(target: Target, inputs: Sequence[Input]) -> LayerTable:
     given = [_given(each, dtype) for each in inputs or (target.picture or (),)]
     _check_count(target, given)
     try:
-        traced = trace(network, *given)
+        return trace(network, *given)
     except TraceError as error:
         if isinstance(error.__cause__, UsageError) and not error.partial.ops:  # it refuses the input in plain words
             raise error.__cause__ from None
         raise
-    return dataclasses.replace(layer_table(traced), network=target.name)
 
 
 def partial_table(error: TraceError) -> LayerTable:

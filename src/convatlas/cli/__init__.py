@@ -13,10 +13,12 @@ from convatlas.cli import (
     costs,
     data,
     doctor,
+    draw,
     evaluate,
     export,
     field,
     models,
+    plot,
     predict,
     runs,
     show,
@@ -36,7 +38,9 @@ app = typer.Typer(
 app.command("models")(models.models)
 app.command("costs")(costs.costs)
 app.command("show")(show.show)
+app.command("draw")(draw.draw)
 app.command("animate")(animate.animate)
+app.command("plot")(plot.plot)
 app.command("compare")(compare.compare)
 app.command("train")(train.train)
 app.command("evaluate")(evaluate.evaluate)

@@ -1,0 +1,388 @@
+"""Where boxes, frames, labels and arrows are: computed by Graphviz's `dot`, which comes with pygraphviz.
+
+Of each tensor that leaves a box the shape stands at the common start of its arrows, right at the box. To `dot` that
+label is a node of its own, so that nothing is laid over it.
+"""
+
+import itertools
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+from convatlas.errors import MissingExtra
+from convatlas.report.diagrams.folding import Box, Folded, Frame
+from convatlas.report.diagrams.lettering import width, wrap
+from convatlas.report.diagrams.words import TIMES, by
+
+TEXT: Final = 12  # px
+LABEL_TEXT: Final = 11  # px, of shapes on arrows
+LINE: Final = 15  # px from line to line
+LABEL_HEIGHT: Final = 14
+_PAD_X, _PAD_Y = 6, 5
+_MARGIN: Final = 5  # px within a frame
+_SIDE_BY_SIDE: Final = 6  # px between neighbours
+_APART: Final = 9  # px between a box and its label, and the label and the next box
+_INCH: Final = 72
+
+Point = tuple[float, float]
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Area:
+    """A rectangle: its left upper corner and size, in px."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        """Its right side."""
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> float:
+        """Its lower side."""
+        return self.y + self.height
+
+    @property
+    def middle(self) -> Point:
+        """Its centre."""
+        return self.x + self.width / 2, self.y + self.height / 2
+
+    def moved(self, x: float, y: float) -> "Area":
+        """The same elsewhere."""
+        return Area(x=self.x + x, y=self.y + y, width=self.width, height=self.height)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Label:
+    """The shape at the start of arrows: of which box, all that they carry, and as it is written."""
+
+    source: int
+    shapes: tuple[Shape, ...]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """All places, in px.
+
+    lines: the text of each box. headings: of each frame. frames: the rectangles of each; one, but for slides, where a
+    frame may go on in the next row. stems: of each label, the line from its box to it. ways: of each link, from its
+    label to the box, the points of Bézier curves.
+    """
+
+    width: float
+    height: float
+    boxes: tuple[Area, ...]
+    lines: tuple[tuple[str, ...], ...]
+    frames: tuple[tuple[Area, ...], ...]
+    headings: tuple[tuple[str, ...], ...]
+    labels: tuple[tuple[Label, Area], ...]
+    stems: tuple[tuple[Point, Point], ...]
+    ways: tuple[tuple[Point, ...], ...]
+
+
+def shape_text(shapes: Sequence[Shape]) -> str:
+    """`64x56x56`; where repeated boxes give different ones, from the first to the last: `96…224x56x56`."""
+    first, last = shapes[0], shapes[-1]
+    if first == last:
+        return by(first) or "1"
+    if len(first) == len(last) and first[1:] == last[1:]:
+        return TIMES.join([f"{first[0]}…{last[0]}", *map(str, first[1:])])
+    return f"{shape_text([first])} … {shape_text([last])}"
+
+
+def labels_of(folded: Folded) -> tuple[Label, ...]:
+    """One for each box and what leaves it."""
+    found = dict.fromkeys((link.source, link.shapes) for link in folded.links)
+    return tuple(Label(source=source, shapes=shapes, text=shape_text(shapes)) for source, shapes in found)
+
+
+def box_lines(box: Box, longest: float) -> tuple[str, ...]:
+    """The lines of a box; a title before them where the paper names it, and how often it is there after them."""
+    title = wrap((box.name,), TEXT, max(longest, 40)) if box.name else ()
+    repeated = (f"{TIMES}{box.run}",) if box.run > 1 else ()
+    return (*title, *wrap((*box.texts, *repeated), TEXT, longest))
+
+
+def heading(frame: Frame, longest: float) -> tuple[str, ...]:
+    """What stands over a frame: its title, and what its repetitions give each other."""
+    title = wrap((frame.title + (f" {TIMES}{frame.run}" if frame.run > 1 else ""),), TEXT, longest)
+    return (*title, *(wrap((frame.note,), TEXT, longest) if frame.note else ()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lettered:
+    """What is to be placed: the texts in their lines, and with them the size of each box, and the labels."""
+
+    folded: Folded
+    lines: tuple[tuple[str, ...], ...]
+    sizes: tuple[tuple[float, float], ...]
+    headings: tuple[tuple[str, ...], ...]
+    labels: tuple[Label, ...]
+
+    @cached_property
+    def label_of(self) -> dict[tuple[int, tuple[Shape, ...]], int]:
+        """Which label stands at the start of the links from a box that carry these shapes."""
+        return {(label.source, label.shapes): index for index, label in enumerate(self.labels)}
+
+    @cached_property
+    def targets(self) -> tuple[tuple[int, ...], ...]:
+        """The boxes that the links from each label lead to."""
+        found: list[list[int]] = [[] for _ in self.labels]
+        for link in self.folded.links:
+            found[self.label_of[link.source, link.shapes]].append(link.target)
+        return tuple(map(tuple, found))
+
+
+def letter(folded: Folded, longest: Sequence[float]) -> Lettered:
+    """Break the texts into lines. longest: px that a line of each box may have."""
+    lines = tuple(box_lines(box, limit) for box, limit in zip(folded.boxes, longest, strict=True))
+    return Lettered(
+        folded=folded,
+        lines=lines,
+        sizes=tuple(_size(each, box) for each, box in zip(lines, folded.boxes, strict=True)),
+        headings=tuple(heading(frame, 150) for frame in folded.frames),
+        labels=labels_of(folded),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placed:
+    """Boxes of one run of indices, placed by themselves, in px from their left upper corner.
+
+    boxes, labels: by index. frames: by index, the part of each that is here. ways: of links by index, from their label,
+    or from where it enters, to their box. entries, exits: of labels whose links come from before or go on after these
+    boxes, where they do. onward: of a label that goes on, the way to its exit.
+    """
+
+    width: float
+    height: float
+    boxes: dict[int, Area]
+    labels: dict[int, Area]
+    frames: dict[int, Area]
+    ways: dict[int, tuple[Point, ...]]
+    entries: dict[int, Point]
+    exits: dict[int, Point]
+    onward: dict[int, tuple[Point, ...]]
+
+
+def place_part(text: Lettered, boxes: range, *, across: bool, lower: frozenset[int] = frozenset()) -> Placed:
+    """Place these boxes, from above to below, or from left to right where `across`.
+
+    lower: boxes that give way to their neighbours, by a row. Raises MissingExtra where pygraphviz is missing.
+    """
+    graph = _graphviz(_Dot(text, boxes, across, lower).text())
+    _, _, total, bottom = _numbers(graph.graph_attr["bb"])
+    areas = {str(name): _area(graph.get_node(name).attr, bottom) for name in graph.nodes()}
+    frames = {int(name.removeprefix("cluster_")): _frame_area(bounds, bottom) for name, bounds in _frame_bounds(graph)}
+    ways: dict[int, tuple[Point, ...]] = {}
+    onward: dict[int, tuple[Point, ...]] = {}
+    for edge in graph.edges(keys=True):
+        kind, _, index = (edge[2] or "").partition(":")
+        if kind in ("link", "onward"):
+            way = _points(graph.get_edge(*edge).attr["pos"], bottom)
+            (ways if kind == "link" else onward)[int(index)] = way
+    by_kind: dict[str, dict[int, Area]] = {kind: {} for kind in "blex"}
+    for name, area in areas.items():
+        by_kind[name[0]][int(name[1:])] = area
+    return Placed(
+        width=total,
+        height=bottom,
+        boxes=by_kind["b"],
+        labels=by_kind["l"],
+        frames=frames,
+        ways={index: _to_border(way, by_kind["b"][text.folded.links[index].target]) for index, way in ways.items()},
+        entries={index: area.middle for index, area in by_kind["e"].items()},
+        exits={index: area.middle for index, area in by_kind["x"].items()},
+        onward=onward,
+    )
+
+
+def place(text: Lettered, *, lower: frozenset[int] = frozenset()) -> Layout:
+    """Lay all of it out from above to below."""
+    folded = text.folded
+    placed = place_part(text, range(len(folded.boxes)), across=False, lower=lower)
+    boxes = tuple(placed.boxes[index] for index in range(len(folded.boxes)))
+    return Layout(
+        width=placed.width,
+        height=placed.height,
+        boxes=boxes,
+        lines=text.lines,
+        frames=tuple((placed.frames[index],) for index in range(len(folded.frames))),
+        headings=text.headings,
+        labels=tuple((label, placed.labels[index]) for index, label in enumerate(text.labels)),
+        stems=tuple(
+            stem(boxes[label.source], placed.labels[index], across=False) for index, label in enumerate(text.labels)
+        ),
+        ways=tuple(placed.ways[index] for index in range(len(folded.links))),
+    )
+
+
+def _size(lines: Sequence[str], box: Box) -> tuple[float, float]:
+    widest = max(width(line, TEXT, bold=index == 0 and bool(box.name)) for index, line in enumerate(lines))
+    return round(widest + 2 * _PAD_X), len(lines) * LINE + 2 * _PAD_Y
+
+
+# --- To dot and back
+
+
+class _Dot:
+    """Writes the boxes b…, labels l…, and where links enter, e…, or go on, x…, in dot's language."""
+
+    def __init__(self, text: Lettered, boxes: range, across: bool, lower: frozenset[int]) -> None:
+        self._text = text
+        self._boxes = boxes
+        self._across = across
+        self._lower = lower
+        labels = range(len(text.labels))
+        self._own = [each for each in labels if text.labels[each].source in boxes]
+        self._entering = [
+            each for each in labels if text.labels[each].source < boxes.start and max(text.targets[each]) >= boxes.start
+        ]
+        self._leaving = [each for each in (*self._own, *self._entering) if max(text.targets[each]) >= boxes.stop]
+
+    def text(self) -> str:
+        """The graph."""
+        lines = [
+            f"digraph {{ graph [rankdir={'LR' if self._across else 'TB'} nodesep={_SIDE_BY_SIDE / _INCH} "
+            f"ranksep={_APART / _INCH} margin=0 pad=0 splines=true newrank=true];",
+            'node [shape=box fixedsize=true label=""];',
+            "edge [dir=none];",
+            *self._clusters(None),
+            *self._ghosts("e", self._entering, "source"),
+            *self._ghosts("x", self._leaving, "sink"),
+            *self._edges(),
+        ]
+        return "\n".join([*lines, "}"])
+
+    def _ghosts(self, letter_: str, labels: Sequence[int], rank: str) -> list[str]:
+        if not labels:
+            return []
+        names = " ".join(f"{letter_}{each};" for each in labels)
+        return [f"{{ rank={rank}; node [width=0.01 height=0.01]; {names} }}"]
+
+    def _clusters(self, parent: int | None) -> list[str]:
+        folded, labels = self._text.folded, self._text.labels
+        lines = [
+            f"b{index} {_node_size(*self._text.sizes[index])};"
+            for index in self._boxes
+            if folded.boxes[index].frame == parent
+        ]
+        lines += [
+            f"l{index} {_node_size(width(labels[index].text, LABEL_TEXT) + 2, LABEL_HEIGHT)};"
+            for index in self._own
+            if folded.boxes[labels[index].source].frame == parent
+        ]
+        for index, frame in enumerate(folded.frames):
+            inner = self._clusters(index) if frame.parent == parent else []
+            if inner:
+                lines += [f"subgraph cluster_{index} {{ graph [margin={_MARGIN} labeljust=l", self._heading(index)]
+                lines += [*inner, "}"]
+        return lines
+
+    def _heading(self, index: int) -> str:
+        heads = self._text.headings[index]
+        room, high = max(width(line, TEXT, bold=True) for line in heads) + 6, LINE * len(heads)
+        return (
+            f'label=<<TABLE BORDER="0" CELLPADDING="0" FIXEDSIZE="TRUE" WIDTH="{room:.0f}" HEIGHT="{high}">'
+            "<TR><TD></TD></TR></TABLE>>];"
+        )
+
+    def _edges(self) -> list[str]:
+        text, out, into = self._text, *(("e", "w") if self._across else ("s", "n"))
+        lines = [f"b{text.labels[each].source}:{out} -> l{each}:{into} [weight=20];" for each in self._own]
+        for index, link in enumerate(text.folded.links):
+            label = text.label_of[link.source, link.shapes]
+            if link.target in self._boxes:
+                start = f"l{label}:{out}" if link.source in self._boxes else f"e{label}"
+                weight = 3 if link.target == link.source + 1 else 1
+                length = 3 if link.target in self._lower else 1
+                settings = f'[key="link:{index}" weight={weight} minlen={length}]'
+                lines.append(f"{start} -> b{link.target}:{into} {settings};")
+        for label in self._leaving:
+            start = f"l{label}:{out}" if label in self._own else f"e{label}"
+            lines.append(f'{start} -> x{label} [key="onward:{label}"];')
+        waists = [each for each in waists_of(text.folded) if each in self._boxes]
+        first_label = {text.labels[each].source: each for each in reversed(self._own)}
+        for waist, following in itertools.pairwise(waists):  # the middle of the drawing stays in the middle
+            lines.append(f"l{first_label[waist]}:{out} -> b{following}:{into} [weight=5 style=invis key=middle];")
+        return lines
+
+
+def waists_of(folded: Folded) -> tuple[int, ...]:
+    """Boxes through which all goes: nothing goes past them."""
+    reach, found = 0, []
+    for index in range(len(folded.boxes)):
+        if (reach <= index and any(link.source == index for link in folded.links)) or index == len(folded.boxes) - 1:
+            found.append(index)
+        reach = max([reach, *(link.target for link in folded.links if link.source == index)])
+    return tuple(found)
+
+
+def _node_size(width_: float, height: float) -> str:
+    return f"[width={width_ / _INCH:.4f} height={height / _INCH:.4f}]"
+
+
+def _graphviz(text: str) -> Any:
+    try:
+        import pygraphviz  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        raise MissingExtra("drawing a diagram", "atlas") from error
+    graph = pygraphviz.AGraph(string=text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        graph.layout("dot")
+    return graph
+
+
+def _frame_bounds(graph: Any) -> Iterator[tuple[str, str]]:
+    for inner in graph.subgraphs():
+        if inner.name and inner.name.startswith("cluster_"):  # else it only holds nodes in one rank
+            yield inner.name, inner.graph_attr["bb"]
+        yield from _frame_bounds(inner)
+
+
+def _area(attributes: Any, bottom: float) -> Area:
+    x, y = _numbers(attributes["pos"])
+    size = [float(attributes[name]) * _INCH for name in ("width", "height")]
+    return Area(x=x - size[0] / 2, y=bottom - y - size[1] / 2, width=size[0], height=size[1])
+
+
+def _frame_area(bounds: str, bottom: float) -> Area:
+    left, low, right, high = _numbers(bounds)
+    return Area(x=left, y=bottom - high, width=right - left, height=high - low)
+
+
+def _points(text: str, bottom: float) -> tuple[Point, ...]:
+    points = [_numbers(each) for each in text.replace("\\\n", "").split()]
+    return tuple((x, bottom - y) for x, y in points)
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(each) for each in re.split(r"[,\s]+", text.strip()) if each not in ("", "e", "s")]
+
+
+def stem(box: Area, label: Area, *, across: bool) -> tuple[Point, Point]:
+    """The line from a box to a label beside it."""
+    if across:
+        y = min(max(label.middle[1], box.y + 2), box.bottom - 2)
+        return (box.right, y), (label.x, label.middle[1])
+    x = min(max(label.middle[0], box.x + 2), box.right - 2)
+    return (x, box.bottom), (label.middle[0], label.y)
+
+
+def _to_border(way: tuple[Point, ...], box: Area) -> tuple[Point, ...]:
+    """The last point right on the border: dot ends within a tenth of a px of it."""
+    x, y = way[-1]
+    x, y = min(max(x, box.x), box.right), min(max(y, box.y), box.bottom)
+    sides = {abs(x - box.x): (box.x, y), abs(box.right - x): (box.right, y)}
+    sides |= {abs(y - box.y): (x, box.y), abs(box.bottom - y): (x, box.bottom)}
+    return (*way[:-1], sides[min(sides)])
