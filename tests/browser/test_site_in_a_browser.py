@@ -15,6 +15,7 @@ KINDS = (
     "networks/googlenet.html",
     "concepts.html",
     "concepts/residual.html",
+    "concepts/stride.html",
     "questions.html",
     "questions/why-padding.html",
     "history.html",

@@ -19,6 +19,19 @@ from typing import Any, Final, TypeVar
 from convatlas.errors import ConvatlasError, did_you_mean
 
 GROUPS: Final = ("Convolution", "Architecture", "Training", "Arithmetic", "Detection", "Seeing and using")
+# In which order one learns them; what is not named here comes after, by title.
+_ORDER: Final = """
+convolution padding stride dilation pooling channels output-size one-by-one depthwise-separable grouped transposed
+locally-connected cross-correlation im2col layouts receptive-field parameters-and-connections macs-and-flops
+activation-functions backpropagation vanishing-gradients initialisation softmax-and-cross-entropy
+batch-normalisation local-response-normalisation dropout regularisation augmentation learning-rate-schedules
+transfer-learning global-average-pooling inception-modules auxiliary-classifiers residual bottleneck
+dense-connections inverted-residual squeeze-and-excitation channel-shuffle compound-scaling architecture-search
+attention patches iou nms sliding-window convolutional-windows anchors box-coding grid-cells region-proposals
+selective-search roi-pooling spatial-pyramid-pooling feature-pyramids hard-examples average-precision
+test-time-crops calibration export-and-quantise
+"""
+ORDER: Final = tuple(_ORDER.split())
 LONGEST_SUMMARY: Final = {"concepts": 160, "questions": 200}  # characters
 LINK: Final = re.compile(r"\]\((concept|network|question|reading|term):([^)\s]*)\)")
 
@@ -103,12 +116,20 @@ Page = TypeVar("Page", Concept, Question)
 
 
 def load_concepts(root: Traversable | None = None) -> tuple[Concept, ...]:
-    """By group, then by title. root: another folder with the same files. Raises ContentError naming the file."""
+    """By group, then in the order of learning. root: another folder with the same files.
+
+    Raises ContentError naming the file.
+    """
     concepts = _pages(Concept, root, "concepts")
     for each in concepts:
         if each.group not in GROUPS:
             raise ContentError(f"{each.file}: group: expected one of {', '.join(GROUPS)}, got {each.group!r}")
-    return tuple(sorted(concepts, key=lambda each: (GROUPS.index(each.group), each.title.lower())))
+    return tuple(sorted(concepts, key=_place_in_order))
+
+
+def _place_in_order(page: Concept) -> tuple[int, int, str]:
+    place = ORDER.index(page.slug) if page.slug in ORDER else len(ORDER)
+    return (GROUPS.index(page.group), place, page.title.lower())
 
 
 def load_questions(root: Traversable | None = None) -> tuple[Question, ...]:
