@@ -79,7 +79,8 @@ def read_detection_history(file: Traversable) -> tuple[DetectionFigure, ...]:
 def _figure(where: str, entry: dict[str, Any]) -> DetectionFigure:
     where = f"{where} ({entry.get('detector', 'without a detector')})"
     known = {field.name: field for field in fields(DetectionFigure)}
-    entry = {"label": entry.get("detector"), **entry}
+    if "detector" in entry:
+        entry = {"label": entry["detector"], **entry}
     for name, value in entry.items():
         if name not in known:
             raise DataError(f"{where}: unknown field {name!r}.{did_you_mean(name, known)}")

@@ -93,6 +93,11 @@ def chart_data(kind: str) -> ChartData:
     return data
 
 
+def panels(kind: str, data: ChartData | None = None) -> tuple[Panel, ...]:
+    """The drawings of a chart. `data`: what `chart_data` gives, if it is at hand."""
+    return _kind(kind).panels(chart_data(kind) if data is None else data)
+
+
 def rows(kind: str, data: ChartData | None = None) -> Rows:
     """The table of a chart: a header, then its rows, all text. `data`: what `chart_data` gives, if it is at hand."""
     return _kind(kind).rows(chart_data(kind) if data is None else data)
@@ -104,10 +109,9 @@ def inline_chart(kind: str, name: str, data: ChartData | None = None) -> str:
     Each holds two SVG elements, for a desk and for a phone, of which CHART_STYLE shows one; colours are the page's
     variables (--ink, --muted, --line, --answer, --mistake, --cell, --page) and ids begin with `name`.
     """
-    found = _kind(kind)
     drawn = []
     with own_style():
-        for panel in found.panels(chart_data(kind) if data is None else data):
+        for panel in panels(kind, data):
             sizes = (("at-a-desk", "wide", panel.wide), ("on-a-phone", "narrow", panel.narrow))
             pictures = [
                 f'<div class="{shown}">'

@@ -46,7 +46,8 @@ DIRECTIONS: Final = 16
 def place_labels(
     spots: Sequence[Spot], area: Box, taken: Sequence[Box] = (), *, weight: str = "normal"
 ) -> tuple[Placed, ...]:
-    """A place for each label that finds one: within the area, on no disc, label, leader or box that is taken.
+    """A place for each label that finds one: within the area, on no disc, label, leader or box that is taken, and
+    beside no other disc than its own.
 
     Nearest places first, to the right before above before left before below; a leader is drawn from the third distance
     on. What finds no place is left out; the same spots always give the same places.
@@ -101,12 +102,22 @@ def _free(
         or any(math.dist(box.nearest(other.x, other.y), (other.x, other.y)) < _core(other) + 1 for other in spots)
     )
     if leader is None or not free:
-        return free
+        return free and not _nearer_to_another(spot, box, spots)
     return not (
         any(_crosses(leader, other) for other in boxes)
         or any(_distance(leader, (other.x, other.y)) < _core(other) for other in spots if other is not spot)
         or any(_segments_cross(leader, other) for other in leaders)
     )
+
+
+def _nearer_to_another(spot: Spot, box: Box, spots: Sequence[Spot]) -> bool:
+    """Whether a reader would take the label for that of another disc; discs that overlap are not asked."""
+
+    def away(other: Spot) -> float:
+        return math.dist(box.nearest(other.x, other.y), (other.x, other.y)) - other.radius
+
+    own = away(spot)
+    return any(away(other) < own + 1 for other in spots if other is not spot and other.core is None)
 
 
 def _core(spot: Spot) -> float:

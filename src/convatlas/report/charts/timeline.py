@@ -11,12 +11,13 @@ from typing import Any, Final
 from matplotlib.lines import Line2D
 
 from convatlas.catalog.milestones import Milestone
-from convatlas.report.charts.canvas import NARROW, TEXT, WIDE, Panel, Sheet, wrapped
+from convatlas.report.charts.canvas import NARROW, TEXT, WIDE, Panel, Sheet, text_size, wrapped
 
 _LINE: Final = 1.25 * TEXT  # from one line of text to the next
 _GAP: Final = 9.0  # between two families
 _DOT: Final = 4.0
 _BESIDE: Final = 16.0  # from the left of a column to its words
+_BETWEEN: Final = 12.0  # from the words of a column to the next column
 _HEADING: Final = 26.0  # from a year to its first family
 _AFTER: Final = 10.0  # below the last family of a year
 
@@ -39,8 +40,10 @@ def panels(timeline: Timeline) -> tuple[Panel, ...]:
         f"{year}: {'; '.join(f'{each.family}, {each.novelty}' for each in of_year)}." for year, of_year in years.items()
     )
     columns = _columns(years)
-    width = WIDE / len(columns) - _BESIDE - 8
-    tallest = max(sum(_year_height(years[year], width) for year in column) for column in columns)
+    tallest = max(
+        sum(_year_height(years[year], width) for year in column)
+        for column, width in zip(columns, _widths(years, columns), strict=True)
+    )
     lines = sum(_year_height(of_year, NARROW - 78, heading=False) for of_year in years.values())
     return (
         Panel(
@@ -83,6 +86,15 @@ def _columns(years: dict[int, list[Milestone]]) -> list[list[int]]:
     return columns
 
 
+def _widths(years: dict[int, list[Milestone]], columns: list[list[int]]) -> list[float]:
+    """Room for the words of each column: its longest name, and an equal part of what the page has left."""
+    longest = [
+        max(text_size(each.family, weight="bold")[0] for year in column for each in years[year]) for column in columns
+    ]
+    left = WIDE - sum(longest) - len(columns) * (_BESIDE + _BETWEEN)
+    return [width + left / len(columns) for width in longest]
+
+
 def _height(milestone: Milestone, width: float) -> float:
     return (2 + wrapped(milestone.novelty, width).count("\n")) * _LINE + _GAP
 
@@ -99,17 +111,17 @@ def _draw(sheet: Sheet, years: dict[int, list[Milestone]]) -> None:
 
 
 def _draw_columns(sheet: Sheet, years: dict[int, list[Milestone]]) -> None:
+    left = 4.0
     columns = _columns(years)
-    step = sheet.width / len(columns)
-    for index, column in enumerate(columns):
-        left, top = index * step + 4, 12.0
-        height = sum(_year_height(years[year], step - _BESIDE - 8) for year in column)
+    for column, width in zip(columns, _widths(years, columns), strict=True):
+        top = 12.0
+        height = sum(_year_height(years[year], width) for year in column)
         _stroke(sheet, (left + _DOT, 26), (left + _DOT, height - _AFTER))
         for year in column:
             _blank(sheet, left + _DOT, top)
             sheet.text(left, top, str(year), color=sheet.palette.ink, bold=True, size=14)
-            top += _HEADING
-            top = _write_year(sheet, years[year], left + _DOT, left + _BESIDE, top, step - _BESIDE - 8)
+            top = _write_year(sheet, years[year], left + _DOT, left + _BESIDE, top + _HEADING, width)
+        left += width + _BESIDE + _BETWEEN
 
 
 def _draw_list(sheet: Sheet, years: dict[int, list[Milestone]]) -> None:
