@@ -46,7 +46,7 @@ class ReadLink:
 class ReadFrame:
     members: tuple[frozenset[int], ...]
     times: int
-    heading: str
+    headings: tuple[tuple[str, float, float, str], ...]
     areas: tuple[tuple[float, float, float, float], ...]
 
 
@@ -67,7 +67,7 @@ def read(svg: str) -> Read:
     namespace = SVG if root.tag.startswith("{") else ""
     assert root.get("role") == "img"
     _, _, width, height = map(float, root.get("viewBox", "").split())
-    groups: dict[str, list[ElementTree.Element]] = {"box": [], "link": [], "frame": []}
+    groups: dict[str, list[ElementTree.Element]] = {"box": [], "link": [], "frame": [], "headings": []}
     for group in root.iter(f"{namespace}g"):
         kind = group.get("class", "").split(" ")[0]
         if kind in groups:
@@ -79,7 +79,9 @@ def read(svg: str) -> Read:
         description=root.findtext(f"{namespace}desc", ""),
         boxes=tuple(_box(each, namespace) for each in groups["box"]),
         links=tuple(_link(each, namespace) for each in groups["link"]),
-        frames=tuple(_frame(each, namespace) for each in groups["frame"]),
+        frames=tuple(
+            _frame(frame, heads, namespace) for frame, heads in zip(groups["frame"], groups["headings"], strict=True)
+        ),
         labels=tuple((text, x, y) for text, x, y, kind in _texts(root, namespace) if kind == "shape"),
     )
 
@@ -110,11 +112,11 @@ def _link(group: ElementTree.Element, namespace: str) -> ReadLink:
     )
 
 
-def _frame(group: ElementTree.Element, namespace: str) -> ReadFrame:
+def _frame(group: ElementTree.Element, heads: ElementTree.Element, namespace: str) -> ReadFrame:
     return ReadFrame(
         members=tuple(_ops(each) for each in group.get("data-members", "").split(";")),
         times=int(group.get("data-times", "")),
-        heading=" ".join(text for text, *_ in _texts(group, namespace)),
+        headings=tuple(_texts(heads, namespace)),
         areas=tuple(_area(each) for each in group.iter(f"{namespace}rect")),
     )
 
@@ -212,7 +214,7 @@ def _check_repetitions(drawn: Read, traced: Trace) -> None:
         around = [frame for frame in drawn.frames if box.ops <= frozenset().union(*frame.members)]
         shown = _repeated(" ".join(text for text, *_ in box.texts))
         for frame in around:
-            shown *= _repeated(frame.heading)
+            shown *= _repeated(" ".join(text for text, *_ in frame.headings))
         assert shown == box.times, "what is written and how often it is there"
         kinds = collections.Counter(traced.ops[op].kind for op in box.ops if op >= 0)
         if box.role == "convolution":
@@ -252,6 +254,13 @@ def check_places(drawn: Read, *, across: bool = False) -> None:
             assert x + width / 2 <= right, text
             assert top <= y - 9, text
             assert y + 3 <= bottom, text
+    for frame in drawn.frames:
+        left, top, right, bottom = frame.areas[0]
+        for text, x, y, kind in frame.headings:
+            assert left <= x, text
+            assert x + text_width(text, 12, bold="first" in kind) <= right, text
+            assert top <= y - 9, text
+            assert y <= bottom, text
     labels = [(x - text_width(t, 11) / 2, y - 8, x + text_width(t, 11) / 2, y + 2) for t, x, y in drawn.labels]
     for one, other in itertools.combinations([*(box.area for box in drawn.boxes), *labels], 2):
         assert not _overlap(one, other), (one, other)

@@ -8,7 +8,7 @@ from convatlas.arithmetic.tracing.trace import Trace
 from convatlas.errors import UsageError
 from convatlas.report.diagrams.fitting import PHONE, as_column, as_slide, slide_size
 from convatlas.report.diagrams.folding import Box, Folded, Frame, Link
-from convatlas.report.diagrams.layout import TEXT, Layout, shape_text
+from convatlas.report.diagrams.layout import LINE_HEIGHT, TEXT, Layout, shape_text
 from convatlas.report.diagrams.lettering import wrap
 from convatlas.report.diagrams.svg import MARGIN, write_svg
 
@@ -100,7 +100,7 @@ def diagram(
     else:
         folded, laid = as_column(trace, names, depth, PHONE - 2 * MARGIN)
         key = wrap((_KEY,), TEXT, max(laid.width, 200))
-        size = (max(laid.width, 200) + 2 * MARGIN, laid.height + 2 * MARGIN + len(key) * 15 + 6)
+        size = (max(laid.width, 200) + 2 * MARGIN, laid.height + 2 * MARGIN + len(key) * LINE_HEIGHT + 6)
     return Diagram(
         title=title,
         description=_described(title, folded),

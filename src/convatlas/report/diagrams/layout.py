@@ -19,7 +19,7 @@ from convatlas.report.diagrams.words import TIMES, by
 
 TEXT: Final = 12  # px
 LABEL_TEXT: Final = 11  # px, of shapes on arrows
-LINE: Final = 15  # px from line to line
+LINE_HEIGHT: Final = 15  # px from line to line
 LABEL_HEIGHT: Final = 14
 _PAD_X, _PAD_Y = 6, 5
 _MARGIN: Final = 5  # px within a frame
@@ -61,6 +61,19 @@ class Area:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line of text."""
+
+    text: str
+    bold: bool = False
+
+    @property
+    def width(self) -> float:
+        """In px."""
+        return width(self.text, TEXT, bold=self.bold)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Label:
     """The shape at the start of arrows: of which box, all that they carry, and as it is written."""
 
@@ -81,9 +94,9 @@ class Layout:
     width: float
     height: float
     boxes: tuple[Area, ...]
-    lines: tuple[tuple[str, ...], ...]
+    lines: tuple[tuple[Line, ...], ...]
     frames: tuple[tuple[Area, ...], ...]
-    headings: tuple[tuple[str, ...], ...]
+    headings: tuple[tuple[Line, ...], ...]
     labels: tuple[tuple[Label, Area], ...]
     stems: tuple[tuple[Point, Point], ...]
     ways: tuple[tuple[Point, ...], ...]
@@ -105,17 +118,21 @@ def labels_of(folded: Folded) -> tuple[Label, ...]:
     return tuple(Label(source=source, shapes=shapes, text=shape_text(shapes)) for source, shapes in found)
 
 
-def box_lines(box: Box, longest: float) -> tuple[str, ...]:
-    """The lines of a box; a title before them where the paper names it, and how often it is there after them."""
-    title = wrap((box.name,), TEXT, max(longest, 40)) if box.name else ()
+def box_lines(box: Box, longest: float) -> tuple[Line, ...]:
+    """The lines of a box; the paper's name for it before them, and how often it is there after them."""
     repeated = (f"{TIMES}{box.run}",) if box.run > 1 else ()
-    return (*title, *wrap((*box.texts, *repeated), TEXT, longest))
+    return _lines((box.name,) if box.name else (), (*box.texts, *repeated), longest)
 
 
-def heading(frame: Frame, longest: float) -> tuple[str, ...]:
+def heading(frame: Frame, longest: float) -> tuple[Line, ...]:
     """What stands over a frame: its title, and what its repetitions give each other."""
-    title = wrap((frame.title + (f" {TIMES}{frame.run}" if frame.run > 1 else ""),), TEXT, longest)
-    return (*title, *(wrap((frame.note,), TEXT, longest) if frame.note else ()))
+    title = frame.title + (f" {TIMES}{frame.run}" if frame.run > 1 else "")
+    return _lines((title,), (frame.note,) if frame.note else (), longest)
+
+
+def _lines(title: tuple[str, ...], words: tuple[str, ...], longest: float) -> tuple[Line, ...]:
+    bold = wrap(title, TEXT, longest, bold=True)
+    return (*(Line(text=each, bold=True) for each in bold), *(Line(text=each) for each in wrap(words, TEXT, longest)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,9 +140,9 @@ class Lettered:
     """What is to be placed: the texts in their lines, and with them the size of each box, and the labels."""
 
     folded: Folded
-    lines: tuple[tuple[str, ...], ...]
+    lines: tuple[tuple[Line, ...], ...]
     sizes: tuple[tuple[float, float], ...]
-    headings: tuple[tuple[str, ...], ...]
+    headings: tuple[tuple[Line, ...], ...]
     labels: tuple[Label, ...]
 
     @cached_property
@@ -148,7 +165,7 @@ def letter(folded: Folded, longest: Sequence[float]) -> Lettered:
     return Lettered(
         folded=folded,
         lines=lines,
-        sizes=tuple(_size(each, box) for each, box in zip(lines, folded.boxes, strict=True)),
+        sizes=tuple(_size(each) for each in lines),
         headings=tuple(heading(frame, 150) for frame in folded.frames),
         labels=labels_of(folded),
     )
@@ -226,9 +243,8 @@ def place(text: Lettered, *, lower: frozenset[int] = frozenset()) -> Layout:
     )
 
 
-def _size(lines: Sequence[str], box: Box) -> tuple[float, float]:
-    widest = max(width(line, TEXT, bold=index == 0 and bool(box.name)) for index, line in enumerate(lines))
-    return round(widest + 2 * _PAD_X), len(lines) * LINE + 2 * _PAD_Y
+def _size(lines: Sequence[Line]) -> tuple[float, float]:
+    return round(max(line.width for line in lines) + 2 * _PAD_X), len(lines) * LINE_HEIGHT + 2 * _PAD_Y
 
 
 # --- To dot and back
@@ -290,7 +306,7 @@ class _Dot:
 
     def _heading(self, index: int) -> str:
         heads = self._text.headings[index]
-        room, high = max(width(line, TEXT, bold=True) for line in heads) + 6, LINE * len(heads)
+        room, high = max(line.width for line in heads) + 6, LINE_HEIGHT * len(heads)
         return (
             f'label=<<TABLE BORDER="0" CELLPADDING="0" FIXEDSIZE="TRUE" WIDTH="{room:.0f}" HEIGHT="{high}">'
             "<TR><TD></TD></TR></TABLE>>];"

@@ -16,7 +16,7 @@ def width(text: str, size: float, *, bold: bool = False) -> float:
     return sum(_advance(character, bold) for character in text) * size
 
 
-def wrap(pieces: tuple[str, ...], size: float, longest: float) -> tuple[str, ...]:
+def wrap(pieces: tuple[str, ...], size: float, longest: float, *, bold: bool = False) -> tuple[str, ...]:
     """Pieces of text in lines: joined by a dot where they fit into this width in px; a longer one is broken at blanks.
 
     A single word that is longer stays whole.
@@ -24,13 +24,13 @@ def wrap(pieces: tuple[str, ...], size: float, longest: float) -> tuple[str, ...
     lines: list[str] = []
     for piece in pieces:
         joined = f"{lines[-1]} · {piece}" if lines else piece
-        if width(joined, size) <= longest:
+        if width(joined, size, bold=bold) <= longest:
             lines[-1:] = [joined]
             continue
         words = piece.split(" ")
         line = words[0]
         for word in words[1:]:
-            if width(f"{line} {word}", size) <= longest:
+            if width(f"{line} {word}", size, bold=bold) <= longest:
                 line = f"{line} {word}"
             else:
                 lines.append(line)

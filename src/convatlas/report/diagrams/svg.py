@@ -11,7 +11,7 @@ from typing import Final
 from xml.etree import ElementTree
 
 from convatlas.report.diagrams.folding import Box, Folded
-from convatlas.report.diagrams.layout import LABEL_TEXT, LINE, TEXT, Area, Layout, Point
+from convatlas.report.diagrams.layout import LABEL_TEXT, LINE_HEIGHT, TEXT, Area, Layout, Line, Point
 from convatlas.report.diagrams.lettering import FONT
 from convatlas.report.words import plain
 
@@ -30,6 +30,7 @@ _STYLE: Final = f"""
 text {{ font: {TEXT}px {FONT}; fill: var(--ink); text-anchor: middle }}
 .name, .heading.first {{ font-weight: 600 }}
 .heading {{ fill: var(--muted); text-anchor: start }}
+.heading, .shape {{ paint-order: stroke; stroke: var(--page); stroke-width: 3px; stroke-linejoin: round }}
 .shape {{ fill: var(--muted); font-size: {LABEL_TEXT}px }}
 .title {{ font-size: 20px; font-weight: 600; text-anchor: start }}
 .key {{ fill: var(--muted); text-anchor: start }}
@@ -61,7 +62,7 @@ def write_svg(
     behind it. heading: text at the top. size: of the whole in px, where it is not that of what is drawn.
     """
     top = 34 if heading else 0
-    foot = len(key) * LINE + 6 if key else 0
+    foot = len(key) * LINE_HEIGHT + 6 if key else 0
     drawn = (laid.width + 2 * MARGIN, laid.height + top + foot + 2 * MARGIN)
     whole = size or drawn
     root = ElementTree.Element(
@@ -70,7 +71,7 @@ def write_svg(
             **({"xmlns": "http://www.w3.org/2000/svg"} if standalone else {}),
             "id": name,
             "viewBox": f"0 0 {_number(whole[0])} {_number(whole[1])}",
-            **({"width": _number(whole[0]), "height": _number(whole[1])} if standalone else {}),
+            **(_shown(whole, bool(heading)) if standalone else {}),
             "role": "img",
             "aria-labelledby": f"{name}-title {name}-desc",
             "style": f"--width: {math.ceil(whole[0])}px",
@@ -88,13 +89,20 @@ def write_svg(
     room = ElementTree.SubElement(root, "g", {"transform": f"translate({_number(left)} {_number(MARGIN + top)})"})
     _frames(room, folded, laid)
     _links(room, folded, laid)
+    _headings(room, laid)
     for label, area in laid.labels:
         _written(room, label.text, area.middle[0], area.middle[1] + TEXT * 0.36, "shape")
     for index, box in enumerate(folded.boxes):
         _box(room, index, box, laid.boxes[index], laid.lines[index])
     for index, line in enumerate(key):
-        _written(root, line, MARGIN, whole[1] - MARGIN - (len(key) - 1 - index) * LINE - 3, "key")
+        _written(root, line, MARGIN, whole[1] - MARGIN - (len(key) - 1 - index) * LINE_HEIGHT - 3, "key")
     return ElementTree.tostring(root, encoding="unicode") + ("\n" if standalone else "")
+
+
+def _shown(whole: tuple[float, float], slide: bool) -> dict[str, str]:
+    """The size of a file of its own, in CSS px: as it is, a slide as wide as a screen."""
+    scale = 1280 / whole[0] if slide else 1
+    return {"width": _number(whole[0] * scale), "height": _number(whole[1] * scale)}
 
 
 def _style(name: str, standalone: bool) -> str:
@@ -111,7 +119,7 @@ def _variables(colours: dict[str, str]) -> str:
 
 
 def _frames(parent: ElementTree.Element, folded: Folded, laid: Layout) -> None:
-    for frame, areas, lines in zip(folded.frames, laid.frames, laid.headings, strict=True):
+    for frame, areas in zip(folded.frames, laid.frames, strict=True):
         group = ElementTree.SubElement(
             parent,
             "g",
@@ -124,9 +132,15 @@ def _frames(parent: ElementTree.Element, folded: Folded, laid: Layout) -> None:
         )
         for area in areas:
             ElementTree.SubElement(group, "rect", {**_rectangle(area), "rx": "6"})
+
+
+def _headings(parent: ElementTree.Element, laid: Layout) -> None:
+    """Over the arrows, which must not cross out what is written."""
+    for frame, (areas, lines) in enumerate(zip(laid.frames, laid.headings, strict=True)):
+        group = ElementTree.SubElement(parent, "g", {"class": "headings", "data-frame": str(frame)})
         for index, line in enumerate(lines):
-            kind = "heading first" if index == 0 else "heading"
-            _written(group, line, areas[0].x + 8, areas[0].y + 15 + index * LINE, kind)
+            kind = "heading first" if line.bold else "heading"
+            _written(group, line.text, areas[0].x + 8, areas[0].y + 15 + index * LINE_HEIGHT, kind)
 
 
 def _links(parent: ElementTree.Element, folded: Folded, laid: Layout) -> None:
@@ -159,7 +173,7 @@ def _head(tip: Point, box: Area) -> tuple[Point, Point, Point]:
     return tip, (tip[0] - length, tip[1] - half), (tip[0] - length, tip[1] + half)
 
 
-def _box(parent: ElementTree.Element, index: int, box: Box, area: Area, lines: Sequence[str]) -> None:
+def _box(parent: ElementTree.Element, index: int, box: Box, area: Area, lines: Sequence[Line]) -> None:
     role = "shape-only" if box.role == "shape" else box.role
     group = ElementTree.SubElement(
         parent,
@@ -182,10 +196,9 @@ def _box(parent: ElementTree.Element, index: int, box: Box, area: Area, lines: S
         ends = {"x1": bar, "x2": bar, "y1": _number(area.y + 2), "y2": _number(area.bottom - 2)}
         ElementTree.SubElement(group, "line", {**ends, "class": "mark"})
     x, y = area.middle
-    first = y - len(lines) * LINE / 2 + LINE * 0.76
+    first = y - len(lines) * LINE_HEIGHT / 2 + LINE_HEIGHT * 0.76
     for place, line in enumerate(lines):
-        bold = place == 0 and bool(box.name)
-        _written(group, line, x, first + place * LINE, "name" if bold else "words")
+        _written(group, line.text, x, first + place * LINE_HEIGHT, "name" if line.bold else "words")
 
 
 def ranges(ops: Iterable[int]) -> str:

@@ -137,7 +137,7 @@ def _pointwise(op: Op, kind: str, live: Sequence[TensorRef]) -> Told | None:
             return (
                 Told(role="other", text=_JOINS[kind], coarse=_JOINS[kind]) if len(op.inputs) > 1 else Told(role="shape")
             )
-        return Told(role="norm", text="scale" if kind in ("mul", "div") else "shift", coarse="scale")
+        return Told(role="norm", text="scale" if kind in ("mul", "div") else "offset", coarse="scale")
     return None
 
 
