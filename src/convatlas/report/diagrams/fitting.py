@@ -128,12 +128,11 @@ def _splits(text: Lettered) -> Iterator[list[range]]:
     """The boxes in one to seven rows, about as wide as each other, cut where little goes on to the next row."""
     whole = place_part(text, range(len(text.folded.boxes)), across=True)
     every = len(text.folded.boxes)
-    frames = [box.frame for box in text.folded.boxes]
     crossing = [
         sum(label.source < cut <= max(text.targets[index]) for index, label in enumerate(text.labels))
         for cut in range(every)
     ]
-    price = [60 * (crossing[cut] - 1) + (20 if cut and frames[cut] == frames[cut - 1] else 0) for cut in range(every)]
+    price = [150.0 * max(crossing[cut] - 1, 0) + (_cut_through(text, cut) if cut else 0) for cut in range(every)]
     right = list(itertools.accumulate((whole.boxes[index].right for index in range(every)), max))
     left = [whole.boxes[index].x for index in range(every)]
     # best[row][stop]: the width of the widest row, and what the cuts cost, and where the last row starts
@@ -155,6 +154,20 @@ def _splits(text: Lettered) -> Iterator[list[range]]:
         for each in range(row, -1, -1):
             cuts.insert(0, best[each][cuts[0]][1])
         yield [range(start, stop) for start, stop in itertools.pairwise(cuts)]
+
+
+def _cut_through(text: Lettered, cut: int) -> float:
+    """What it costs, in px, to cut before this box: more within a block than within a stage, nothing between them."""
+    frames = text.folded.frames
+    before, after = (set(_around(text, index)) for index in (cut - 1, cut))
+    return sum(60.0 if frames[frame].is_stage else 300.0 for frame in before & after)
+
+
+def _around(text: Lettered, box: int) -> Iterator[int]:
+    frame = text.folded.boxes[box].frame
+    while frame is not None:
+        yield frame
+        frame = text.folded.frames[frame].parent
 
 
 def _stacked(text: Lettered, rows: list[Placed]) -> Layout:

@@ -305,12 +305,22 @@ class _Dot:
         return lines
 
     def _heading(self, index: int) -> str:
-        heads = self._text.headings[index]
-        room, high = max(line.width for line in heads) + 6, LINE_HEIGHT * len(heads)
+        """Room for what stands over a frame; none where it goes on from the row before."""
+        if min(self._first_boxes(index)) < self._boxes.start:
+            return "];"
+        lines = self._text.headings[index]
+        room, high = max(line.width for line in lines) + 6, LINE_HEIGHT * len(lines)
         return (
             f'label=<<TABLE BORDER="0" CELLPADDING="0" FIXEDSIZE="TRUE" WIDTH="{room:.0f}" HEIGHT="{high}">'
             "<TR><TD></TD></TR></TABLE>>];"
         )
+
+    def _first_boxes(self, frame: int) -> list[int]:
+        """The first box right in a frame, and of each frame in it."""
+        folded = self._text.folded
+        inner = [index for index, each in enumerate(folded.frames) if each.parent == frame]
+        own = next((index for index, box in enumerate(folded.boxes) if box.frame == frame), None)
+        return [*([] if own is None else [own]), *(first for each in inner for first in self._first_boxes(each))]
 
     def _edges(self) -> list[str]:
         text, out, into = self._text, *(("e", "w") if self._across else ("s", "n"))

@@ -80,8 +80,9 @@ class Group:
 
     @cached_property
     def is_stage(self) -> bool:
-        """Whether it is only a row of blocks."""
-        return not self.joins and any(isinstance(child, Group) for child in self.children)
+        """Whether it is only a row of blocks, or of layers that the network holds in a row."""
+        rows = self.kind in _CONTAINERS or any(isinstance(child, Group) for child in self.children)
+        return rows and not self.joins
 
 
 Node = Leaf | Group
@@ -310,7 +311,7 @@ def _short(leaf: Leaf) -> str:
     """Its first words without channels and stride."""
     words = leaf.texts or (leaf.role,)
     first = next((each for each in words if leaf.role != "convolution" or TIMES in each), words[0])
-    return first.partition(",")[0]
+    return first.partition(", ")[0]
 
 
 def _leaves(node: Node) -> Iterable[Leaf]:
