@@ -147,6 +147,16 @@ def test_every_family_and_edge_of_the_tree_is_drawn_and_goes_down(size: str) -> 
 
 
 @pytest.mark.row("I-03")
+def test_without_graphviz_the_tree_is_drawn_as_on_a_phone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(family_tree, "_graphviz", lambda: False)
+    tree = kinds.chart_data("family-tree")
+    assert isinstance(tree, family_tree.FamilyTree)
+    figure = drawn(family_tree.panels(tree)[0], "wide")
+    assert set(marks(figure)) == {family.name for family in tree.families}
+    assert not figure.findobj(FancyBboxPatch)
+
+
+@pytest.mark.row("I-03")
 def test_parents_that_go_round_are_told() -> None:
     one, two = (card for card in list_cards() if card.name in ("vgg16", "cnn_f"))
     fields = {name: getattr(one, name) for name in one.__dataclass_fields__}

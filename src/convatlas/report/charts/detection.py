@@ -42,7 +42,6 @@ _SHAPES: Final = {
 _OTHER: Final = "other or not stated"
 _CLASSES: Final = {
     "Titan X": "M40 or Titan X",
-    "Titan X, proposals on the processor": "M40 or Titan X",
     "M40": "M40 or Titan X",
     "T4, TensorRT, half precision": "T4, TensorRT",
 }

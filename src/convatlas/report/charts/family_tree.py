@@ -1,7 +1,8 @@
 """The family tree: which network was made from which, from the cards' parents, oldest at the top.
 
 At a desk Graphviz lays it out, families as boxes with the years beside them. On a phone every family has a line of its
-own and its heirs hang on a branch to its left, as a history of versions is drawn.
+own and its heirs hang on a branch to its left, as a history of versions is drawn; so it is drawn everywhere where
+Graphviz is not installed (the extra `atlas` brings it).
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,6 @@ from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path
 
 from convatlas.catalog import Card
-from convatlas.errors import MissingExtra
 from convatlas.report.charts.canvas import NARROW, Panel, Sheet, text_size
 from convatlas.report.svg import PIXELS_AN_INCH
 
@@ -142,10 +142,8 @@ class _Layout:
     @classmethod
     def of(cls, tree: FamilyTree) -> "_Layout":
         """By Graphviz's dot: a row for each year, or for each generation where a year has several."""
-        try:
-            import pygraphviz  # noqa: PLC0415
-        except ImportError as error:
-            raise MissingExtra("the family tree as boxes", "atlas") from error
+        import pygraphviz  # noqa: PLC0415
+
         graph = pygraphviz.AGraph(directed=True, nodesep=0.14, ranksep=0.42, splines="true")
         generation = _generations({family.name: family for family in tree.families})
         ranks: dict[tuple[int, int], list[Family]] = {}

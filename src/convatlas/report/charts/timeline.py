@@ -87,12 +87,15 @@ def _columns(years: dict[int, list[Milestone]]) -> list[list[int]]:
 
 
 def _widths(years: dict[int, list[Milestone]], columns: list[list[int]]) -> list[float]:
-    """Room for the words of each column: its longest name, and an equal part of what the page has left."""
+    """Room for the words of each column: that of its longest name, and the same for all as far as the page has it."""
     longest = [
         max(text_size(each.family, weight="bold")[0] for year in column for each in years[year]) for column in columns
     ]
-    left = WIDE - sum(longest) - len(columns) * (_BESIDE + _BETWEEN)
-    return [width + left / len(columns) for width in longest]
+    room = WIDE - len(columns) * (_BESIDE + _BETWEEN)
+    least = min(longest)
+    while sum(max(width, least + 1) for width in longest) <= room:
+        least += 1
+    return [max(width, least) for width in longest]
 
 
 def _height(milestone: Milestone, width: float) -> float:
