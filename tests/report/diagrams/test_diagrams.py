@@ -50,6 +50,8 @@ def check_network(name: str) -> None:
     assert found.title == name
     assert found.description.startswith(f"The parts of {name} in order")
     assert found.width <= 390
+    inline = read(picture.inline("x"))
+    assert inline.width <= 358  # what a page leaves of a phone's 390
     sizes = [float(each) for each in re.findall(r"font(?:-size)?: (\d+)px", picture.svg)]
     assert sizes
     assert min(sizes) >= 11
@@ -196,6 +198,24 @@ def test_a_network_of_ones_own() -> None:
     assert "unused.weight" not in [name for box in picture.boxes for name in box.parameters]
 
 
+def test_a_module_that_runs_twice_is_there_twice_with_its_parameters_once() -> None:
+    class Shared(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(4, 4, 3, padding=1)
+            self.other = nn.Conv2d(4, 4, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            out: Tensor = self.conv(self.other(self.conv(x)))
+            return out
+
+    network = run(Shared(), 4, 8, 8)
+    picture = diagram(network, title="shared")
+    check_places(check(picture.svg, network))
+    check_parameters(picture, network)
+    assert [box.paths for box in picture.boxes[1:-1]] == [("conv",), ("other",), ("conv",)]
+
+
 def test_several_inputs_and_outputs() -> None:
     class Two(nn.Module):
         def forward(self, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
@@ -205,6 +225,20 @@ def test_several_inputs_and_outputs() -> None:
     found = check(diagram(network, title="two").svg, network)
     check_places(found)
     assert [box.texts[0][0] for box in found.boxes] == ["input 1", "input 2", "add", "ReLU", "output"]
+
+
+class Constant(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.zeros(1, 3, device=x.device)
+
+
+@pytest.mark.parametrize(("network", "links"), [(nn.Identity(), 1), (nn.Flatten(), 2), (Constant(), 0)])
+def test_what_does_next_to_nothing(network: nn.Module, links: int) -> None:
+    seen = run(network, 3, 4)
+    found = check(diagram(seen, title="little").svg, seen)
+    check_places(found)
+    assert len(found.links) == links
+    check_places(check(diagram(seen, title="little", slide=True).svg, seen), across=True)
 
 
 def test_repeated_layers_that_others_read_are_not_folded() -> None:

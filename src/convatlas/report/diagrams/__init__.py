@@ -2,7 +2,7 @@
 
 What is drawn, and where it is decided: flow.py follows the tensors, words.py tells operations in a few words, tree.py
 puts BatchNorm and activations into their layer's box, folding.py opens one block of each kind and counts what repeats,
-layout.py asks Graphviz for places, fitting.py makes them a column or the rows of a slide, svg.py writes.
+dot.py asks Graphviz for places, fitting.py makes them a column or the rows of a slide, svg.py writes.
 """
 
 from convatlas.report.diagrams.diagram import Diagram, diagram

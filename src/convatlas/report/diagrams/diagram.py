@@ -6,14 +6,13 @@ from functools import cached_property
 
 from convatlas.arithmetic.tracing.trace import Trace
 from convatlas.errors import UsageError
-from convatlas.report.diagrams.fitting import PHONE, as_column, as_slide, slide_size
+from convatlas.report.diagrams.fitting import COLUMN, as_column, as_slide, slide_size
 from convatlas.report.diagrams.folding import Box, Folded, Frame, Link
 from convatlas.report.diagrams.layout import LINE_HEIGHT, TEXT, Layout, shape_text
 from convatlas.report.diagrams.lettering import wrap
-from convatlas.report.diagrams.svg import MARGIN, write_svg
+from convatlas.report.diagrams.svg import HEADING, MARGIN, write_svg
 
 _KEY = "On the arrows: channels by height by width. In the boxes: kernel, channels, /stride."
-_HEADING = 34  # px
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +84,8 @@ def diagram(
     of modules are opened, from 0, the network as one box; by default as deep as one block of each kind takes.
     slide: 16:9 from left to right in rows, in place of a column for a page and a phone.
 
-    Raises UsageError for a negative depth, for a trace that stopped or in which nothing depends on the input, and
-    MissingExtra without pygraphviz, which the extra `atlas` brings.
+    Raises UsageError for a negative depth and for a trace that stopped, and MissingExtra without pygraphviz, which the
+    extra `atlas` brings.
     """
     if depth is not None and depth < 0:
         raise UsageError(f"depth: expected a whole number of at least 0, got {depth}")
@@ -94,11 +93,11 @@ def diagram(
         raise UsageError(f"{title}: stopped half-way; only a network that runs to its end can be drawn")
     names = dict(part_names or {})
     if slide:
-        folded, laid = as_slide(trace, names, depth, _HEADING)
-        size = slide_size(laid, _HEADING)
+        folded, laid = as_slide(trace, names, depth, HEADING)
+        size = slide_size(laid, HEADING)
         key: tuple[str, ...] = ()
     else:
-        folded, laid = as_column(trace, names, depth, PHONE - 2 * MARGIN)
+        folded, laid = as_column(trace, names, depth, COLUMN)
         key = wrap((_KEY,), TEXT, max(laid.width, 200))
         size = (max(laid.width, 200) + 2 * MARGIN, laid.height + 2 * MARGIN + len(key) * LINE_HEIGHT + 6)
     return Diagram(

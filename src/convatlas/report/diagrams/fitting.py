@@ -9,21 +9,11 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from convatlas.arithmetic.tracing.trace import Trace
+from convatlas.report.diagrams.dot import Placed, place, place_part
 from convatlas.report.diagrams.folding import Folded, fold
-from convatlas.report.diagrams.layout import (
-    TEXT,
-    Area,
-    Layout,
-    Lettered,
-    Placed,
-    Point,
-    letter,
-    place,
-    place_part,
-    stem,
-)
+from convatlas.report.diagrams.layout import TEXT, Area, Layout, Lettered, Point, letter, stem
 
-PHONE: Final = 390  # px: how wide a column is at most, with the margin around it
+COLUMN: Final = 355  # px: how wide a column is at most; a phone has 390, a page on it margins
 SLIDE: Final = (16, 9)
 SLIDE_TEXT: Final = 0.0175  # of a slide's height: what text should have
 _WIDE, _NARROW = 150, (110, 84, 64, 54)  # px that a line may have

@@ -16,6 +16,7 @@ from convatlas.report.diagrams.lettering import FONT
 from convatlas.report.words import plain
 
 MARGIN: Final = 8  # px around all
+HEADING: Final = 34  # px for a title at the top
 _HEAD: Final = (7.0, 3.2)  # length and half the width of an arrow's head
 _LIGHT: Final = {
     "page": "#ffffff", "ink": "#1b1f24", "muted": "#57606a", "line": "#dfe3e8", "cell": "#f5f6f8",
@@ -52,38 +53,45 @@ _ROUND: Final = {"pooling": 9, "other": 4}
 
 
 def write_svg(
-    folded: Folded, laid: Layout, *, name: str, title: str, description: str, key: Sequence[str], standalone: bool,
-    heading: str = "", size: tuple[float, float] | None = None,
-) -> str:  # fmt: skip
+    folded: Folded,
+    laid: Layout,
+    *,
+    name: str,
+    title: str,
+    description: str,
+    key: Sequence[str],
+    size: tuple[float, float],
+    standalone: bool,
+    heading: str = "",
+) -> str:
     """The diagram as an `<svg>` element.
 
     name: makes its ids unique and its style its own. title, description: what a screen reader says. key: lines at the
-    foot that say how to read it. standalone: a file of its own, which brings its colours, light and dark, and a page
-    behind it. heading: text at the top. size: of the whole in px, where it is not that of what is drawn.
+    foot that say how to read it. size: of the whole in px, with its margins. standalone: a file of its own, which
+    brings its colours, light and dark, and a page behind it. heading: text at the top.
     """
-    top = 34 if heading else 0
-    foot = len(key) * LINE_HEIGHT + 6 if key else 0
-    drawn = (laid.width + 2 * MARGIN, laid.height + top + foot + 2 * MARGIN)
-    whole = size or drawn
+    top = HEADING if heading else 0
+    cut = 0 if standalone or heading else MARGIN - 1  # a page has margins of its own
+    view = (cut, cut, size[0] - 2 * cut, size[1] - 2 * cut)
     root = ElementTree.Element(
         "svg",
         {
             **({"xmlns": "http://www.w3.org/2000/svg"} if standalone else {}),
             "id": name,
-            "viewBox": f"0 0 {_number(whole[0])} {_number(whole[1])}",
-            **(_shown(whole, bool(heading)) if standalone else {}),
+            "viewBox": " ".join(map(_number, view)),
+            **(_shown(size, bool(heading)) if standalone else {}),
             "role": "img",
             "aria-labelledby": f"{name}-title {name}-desc",
-            "style": f"--width: {math.ceil(whole[0])}px",
+            "style": f"--width: {math.ceil(view[2])}px",
         },
     )
     _text_element(root, "title", title, id=f"{name}-title")
     _text_element(root, "desc", description, id=f"{name}-desc")
     ElementTree.SubElement(root, "style").text = _style(name, standalone)
     if standalone:
-        sides = {"width": _number(whole[0]), "height": _number(whole[1])}
+        sides = {"width": _number(size[0]), "height": _number(size[1])}
         ElementTree.SubElement(root, "rect", {**sides, "style": "fill: var(--page)"})
-    left = (whole[0] - laid.width) / 2
+    left = (size[0] - laid.width) / 2
     if heading:
         _written(root, heading, left, MARGIN + 20, "title")
     room = ElementTree.SubElement(root, "g", {"transform": f"translate({_number(left)} {_number(MARGIN + top)})"})
@@ -95,14 +103,14 @@ def write_svg(
     for index, box in enumerate(folded.boxes):
         _box(room, index, box, laid.boxes[index], laid.lines[index])
     for index, line in enumerate(key):
-        _written(root, line, MARGIN, whole[1] - MARGIN - (len(key) - 1 - index) * LINE_HEIGHT - 3, "key")
+        _written(root, line, MARGIN, size[1] - MARGIN - (len(key) - 1 - index) * LINE_HEIGHT - 3, "key")
     return ElementTree.tostring(root, encoding="unicode") + ("\n" if standalone else "")
 
 
-def _shown(whole: tuple[float, float], slide: bool) -> dict[str, str]:
+def _shown(size: tuple[float, float], slide: bool) -> dict[str, str]:
     """The size of a file of its own, in CSS px: as it is, a slide as wide as a screen."""
-    scale = 1280 / whole[0] if slide else 1
-    return {"width": _number(whole[0] * scale), "height": _number(whole[1] * scale)}
+    scale = 1280 / size[0] if slide else 1
+    return {"width": _number(size[0] * scale), "height": _number(size[1] * scale)}
 
 
 def _style(name: str, standalone: bool) -> str:
