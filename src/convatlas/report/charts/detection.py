@@ -41,6 +41,7 @@ _SHAPES: Final = {
 }
 _OTHER: Final = "other or not stated"
 _CLASSES: Final = {
+    "K40, proposals on the processor": "K40",
     "Titan X": "M40 or Titan X",
     "M40": "M40 or Titan X",
     "T4, TensorRT, half precision": "T4, TensorRT",
