@@ -9,17 +9,16 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from convatlas.arithmetic.tracing.trace import Trace
-from convatlas.report.diagrams.dot import Placed, place, place_part
+from convatlas.report.diagrams.dot import place, place_part
 from convatlas.report.diagrams.folding import Folded, fold
-from convatlas.report.diagrams.layout import TEXT, Area, Layout, Lettered, Point, letter, stem
+from convatlas.report.diagrams.layout import TEXT, Layout, Lettered, letter
+from convatlas.report.diagrams.stacking import MOST_LANES, column, rows
 
 COLUMN: Final = 355  # px: how wide a column is at most; a phone has 390, a page on it margins
 SLIDE: Final = (16, 9)
 SLIDE_TEXT: Final = 0.0175  # of a slide's height: what text should have
 _WIDE, _NARROW = 150, (110, 84, 64, 54)  # px that a line may have
 _OPEN_ON_SLIDES: Final = (16, 9, 6, 0)  # boxes of an opened block, from rich to poor
-_LANE: Final = 9  # px between lines from row to row
-_MOST_LANES: Final = 3
 
 
 def as_column(traced: Trace, part_names: Mapping[str, str], depth: int | None, room: float) -> tuple[Folded, Layout]:
@@ -48,8 +47,27 @@ def _columns(folded: Folded) -> Iterator[Layout]:
         laid = place(letter(folded, [longest] * every))
         limits = [_WIDE if index in _alone(laid) else longest for index in range(every)]
         text = letter(folded, limits)
-        yield place(text)
-        yield place(text, lower=_crowded(laid))
+        for lower in (frozenset[int](), _crowded(laid)):
+            yield place(text, lower=lower)
+            yield column(text, [place_part(text, part, across=False, lower=lower) for part in _stages(text)])
+
+
+def _stages(text: Lettered) -> list[range]:
+    """The boxes cut between the frames, where little goes on."""
+    every = len(text.folded.boxes)
+    cuts = [0]
+    for cut in range(1, every):
+        frames = [list(_around(text, index)) for index in (cut - 1, cut)]
+        together = set(frames[0]) & set(frames[1])
+        whole = all(text.folded.frames[frame].is_stage for frame in together)
+        if frames[0] != frames[1] and whole and _crossing(text, cut) <= MOST_LANES:
+            cuts.append(cut)
+    return [range(start, stop) for start, stop in itertools.pairwise([*cuts, every])]
+
+
+def _crossing(text: Lettered, cut: int) -> int:
+    """How many tensors go past a cut before this box."""
+    return sum(label.source < cut <= max(text.targets[index]) for index, label in enumerate(text.labels))
 
 
 def _alone(laid: Layout) -> frozenset[int]:
@@ -96,8 +114,8 @@ def as_slide(traced: Trace, part_names: Mapping[str, str], depth: int | None, ab
     for largest in _OPEN_ON_SLIDES:
         folded = fold(traced, part_names=part_names, depth=depth, largest=largest)
         text = letter(folded, [110] * len(folded.boxes))
-        for rows in _splits(text):
-            laid = _stacked(text, [place_part(text, row, across=True) for row in rows])
+        for parts in _splits(text):
+            laid = rows(text, [place_part(text, part, across=True) for part in parts])
             height = slide_size(laid, above)[1]
             if best is None or height < best[0]:
                 best = (height, folded, laid)
@@ -118,10 +136,7 @@ def _splits(text: Lettered) -> Iterator[list[range]]:
     """The boxes in one to seven rows, about as wide as each other, cut where little goes on to the next row."""
     whole = place_part(text, range(len(text.folded.boxes)), across=True)
     every = len(text.folded.boxes)
-    crossing = [
-        sum(label.source < cut <= max(text.targets[index]) for index, label in enumerate(text.labels))
-        for cut in range(every)
-    ]
+    crossing = [_crossing(text, cut) for cut in range(every)]
     price = [150.0 * max(crossing[cut] - 1, 0) + (_cut_through(text, cut) if cut else 0) for cut in range(every)]
     right = list(itertools.accumulate((whole.boxes[index].right for index in range(every)), max))
     left = [whole.boxes[index].x for index in range(every)]
@@ -134,7 +149,7 @@ def _splits(text: Lettered) -> Iterator[list[range]]:
                 ways = [
                     (max(best[row - 1][start][0], right[stop - 1] - left[start] + price[start]), start)
                     for start in range(row, stop)
-                    if start in best[row - 1] and crossing[start] <= _MOST_LANES
+                    if start in best[row - 1] and crossing[start] <= MOST_LANES
                 ]
                 if ways:
                     best[row][stop] = min(ways)
@@ -158,76 +173,3 @@ def _around(text: Lettered, box: int) -> Iterator[int]:
     while frame is not None:
         yield frame
         frame = text.folded.frames[frame].parent
-
-
-def _stacked(text: Lettered, rows: list[Placed]) -> Layout:
-    """Rows above each other, and the lines from each to the next."""
-    folded = text.folded
-    left = _LANE * _MOST_LANES
-    tops: list[float] = []
-    at = 0.0
-    for row in rows:
-        at += _LANE * (len(row.entries) + 1) if row.entries else 0
-        tops.append(at)
-        at += row.height + _LANE
-    width = left + max(row.width for row in rows) + left
-    places: dict[str, dict[int, Area]] = {"box": {}, "label": {}}
-    frames: dict[int, list[Area]] = {}
-    ways: dict[int, tuple[Point, ...]] = {}
-    so_far: dict[int, tuple[Point, ...]] = {}  # of a label that goes on, the way until it enters a row
-    for row, top in zip(rows, tops, strict=True):
-        places["box"] |= {index: area.moved(left, top) for index, area in row.boxes.items()}
-        places["label"] |= {index: area.moved(left, top) for index, area in row.labels.items()}
-        for index, area in row.frames.items():
-            frames.setdefault(index, []).append(area.moved(left, top))
-        for lane, index in enumerate(sorted(row.entries)):
-            x, y = row.entries[index]
-            way = so_far[index]
-            enters = left - _LANE * (lane + 1)
-            turn = top - _LANE * (lane + 1)
-            corners = [(way[-1][0], turn), (enters, turn), (enters, y + top), (x + left, y + top)]
-            so_far[index] = (*way, *_straight([way[-1], *corners])[1:])
-        for index, part in row.ways.items():
-            link = folded.links[index]
-            moved = _moved(part, left, top)
-            label = text.label_of[link.source, link.shapes]
-            ways[index] = moved if link.source in row.boxes else (*so_far[label], *_joined(so_far[label], moved))
-        for lane, index in enumerate(sorted(row.exits)):
-            x, y = row.exits[index]
-            moved = _moved(row.onward[index], left, top)
-            before = so_far.get(index, ())
-            way = (*before, *_joined(before, moved)) if before else moved
-            leaves = left + row.width + _LANE * (lane + 1)
-            so_far[index] = (*way, *_straight([way[-1], (leaves, y + top)])[1:])
-            del x
-    boxes = tuple(places["box"][index] for index in range(len(folded.boxes)))
-    return Layout(
-        width=width,
-        height=at - _LANE,
-        boxes=boxes,
-        lines=text.lines,
-        frames=tuple(tuple(frames[index]) for index in range(len(folded.frames))),
-        headings=text.headings,
-        labels=tuple((label, places["label"][index]) for index, label in enumerate(text.labels)),
-        stems=tuple(
-            stem(boxes[label.source], places["label"][index], across=True) for index, label in enumerate(text.labels)
-        ),
-        ways=tuple(ways[index] for index in range(len(folded.links))),
-    )
-
-
-def _moved(way: tuple[Point, ...], x: float, y: float) -> tuple[Point, ...]:
-    return tuple((each[0] + x, each[1] + y) for each in way)
-
-
-def _straight(corners: list[Point]) -> tuple[Point, ...]:
-    """Straight lines as Bézier curves."""
-    points = [corners[0]]
-    for start, end in itertools.pairwise(corners):
-        points += [start, end, end]
-    return tuple(points)
-
-
-def _joined(before: tuple[Point, ...], after: tuple[Point, ...]) -> tuple[Point, ...]:
-    """What goes on after the last point of a way: a line to the next curve's start, and the curve."""
-    return (*_straight([before[-1], after[0]])[1:], *after[1:])

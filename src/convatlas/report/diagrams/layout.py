@@ -1,7 +1,7 @@
 """What is to be placed, and the places: texts in their lines, sizes, and the layout that comes of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -88,6 +88,20 @@ class Layout:
     labels: tuple[tuple[Label, Area], ...]
     stems: tuple[tuple[Point, Point], ...]
     ways: tuple[tuple[Point, ...], ...]
+
+    def with_whole_frames(self) -> "Layout":
+        """The same, with one rectangle for each frame, around all of its parts."""
+        return replace(self, frames=tuple((_around(areas),) for areas in self.frames))
+
+
+def _around(areas: Sequence[Area]) -> Area:
+    x, y = min(area.x for area in areas), min(area.y for area in areas)
+    return Area(
+        x=x,
+        y=y,
+        width=max(area.right for area in areas) - x,
+        height=max(area.bottom for area in areas) - y,
+    )
 
 
 def shape_text(shapes: Sequence[Shape]) -> str:
