@@ -86,7 +86,7 @@ def _fresh() -> Iterator[None]:
         try:
             yield
         finally:
-            torch.set_printoptions(profile="default", sci_mode=None)
+            torch.set_printoptions(profile="default", sci_mode=None)  # type: ignore[no-untyped-call]
             torch.set_default_dtype(torch.float32)
             torch.set_grad_enabled(True)
             random.setstate(state)
