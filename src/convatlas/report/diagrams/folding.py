@@ -245,7 +245,7 @@ class _Folder:
         name = self._name(first.path)
         if frame is not None and self._frames[frame].path == first.path:  # an operation of the block's own
             name = ""
-        texts = first.texts[1:] if name and first.role == "block" else first.texts
+        texts = (first.texts[1:] or first.texts) if name and first.role == "block" else first.texts
         self._boxes.append(
             Box(
                 role=first.role,

@@ -91,7 +91,8 @@ def _convolution(op: Op) -> Told:
     words += [f"{groups} groups"] if groups > 1 and not depthwise else []
     words += [f"dilation {same(dilation)}"] if set(dilation) != {1} else []
     words += [(TIMES if op.args[6] else "/") + same(stride)] if set(stride) != {1} else []
-    coarse = (by((1, 1)) if set(kernel) == {1} else "larger") + (" depthwise" if depthwise else "")
+    size = "larger" if len(set(kernel)) == 1 and kernel[0] > 1 else by(kernel)
+    coarse = size + (" depthwise" if depthwise else "")
     return Told(role="convolution", text=", ".join(words), coarse=coarse)
 
 
