@@ -6,8 +6,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from convatlas.api.animate import animate
+from convatlas.api.draw import draw
 from convatlas.api.draw_fields import draw_fields
 from convatlas.api.field import field
+from convatlas.api.plot import plot
 from convatlas.data.detection.sheet import draw_some, object_sheet
 from convatlas.data.detection.source import open_objects
 from convatlas.data.pictures import decode
@@ -50,7 +53,36 @@ def scenes() -> Path:
     return path
 
 
-DRAWINGS = {"activations": activations, "fields": fields, "filters": filters, "scenes": scenes}
+def googlenet() -> Path:
+    """googlenet.svg: GoogLeNet's diagram as a slide."""
+    path = PICTURES / "googlenet.svg"
+    draw("googlenet", slide=True, out=path)
+    return path
+
+
+def efficiency() -> Path:
+    """efficiency.svg: what accuracy costs."""
+    path = PICTURES / "efficiency.svg"
+    plot("efficiency", out=path)
+    return path
+
+
+def stride() -> Path:
+    """stride.svg: a convolution with stride 2, step by step."""
+    path = PICTURES / "stride.svg"
+    animate("stride", out=path)
+    return path
+
+
+DRAWINGS = {
+    "activations": activations,
+    "efficiency": efficiency,
+    "fields": fields,
+    "filters": filters,
+    "googlenet": googlenet,
+    "scenes": scenes,
+    "stride": stride,
+}
 
 
 def main() -> None:
