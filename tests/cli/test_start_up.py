@@ -16,6 +16,9 @@ ALLOWED = {
     "predict, exported": {"onnxruntime", "rich"},
     "predict, on torch": {"torch", "rich"},
     "show": {"torch"},
+    "draw": {"torch", "matplotlib"},  # the widths of its letters
+    "plot": {"matplotlib"},
+    "animate": set(),
     "compare": {"torch"},
     "field": {"torch"},
     "train --dry-run": {"torch", "accelerate"},
