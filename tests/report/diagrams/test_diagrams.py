@@ -11,11 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from convatlas import card, list_models, trace
+from convatlas import card, draw, list_models, trace
 from convatlas.api.target import find_network
-from convatlas.arithmetic.tracing.trace import Trace
+from convatlas.arithmetic.tracing.trace import Trace, TraceError
 from convatlas.errors import MissingExtra, UsageError
 from convatlas.report.diagrams import Diagram, diagram
+from convatlas.report.diagrams.words import humanised
 from tests.report.diagrams.read_back import TIMES, check, check_places, read
 
 pytest.importorskip("pygraphviz")
@@ -143,6 +144,35 @@ def test_parts_have_the_papers_names() -> None:
     assert "conv1" in [box.name for box in picture.boxes]
     assert ">conv2_x<" in picture.svg
     assert "conv1, 7" in picture.description
+
+
+def test_a_network_of_the_atlas_brings_its_papers_names() -> None:
+    assert {"conv2_x", "conv5_x"} <= {frame.title for frame in draw("resnet50").frames}
+    assert [box.name for box in draw("lenet5").boxes[1:-1]] == ["C1", "S2", "C3", "S4", "C5", "F6", "OUTPUT"]
+
+
+def test_a_closed_block_says_what_is_in_it() -> None:
+    told = {
+        text for name in ("resnet18", "googlenet", "nasnet_mobile") for box in drawn(name).boxes for text in box.texts
+    }
+    three = f"3{TIMES}3"
+    assert f"2 {TIMES} {three} + shortcut" in told
+    assert "4 branches" in told
+    assert f"2 {TIMES} 5{TIMES}5 separable + 2 {TIMES} 7{TIMES}7 separable" in told
+
+
+def test_a_network_that_stopped_is_refused() -> None:
+    with pytest.raises(TraceError) as stopped:
+        run(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(3, 3)), 3, 8, 8)
+    with pytest.raises(UsageError, match="stopped half-way"):
+        diagram(stopped.value.partial, title="half")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("SqueezeExcitation", "squeeze excitation"), ("MBConv", "MBConv"), ("LPPool2d", "LPPool2d")]
+)
+def test_classes_are_named_in_words(kind: str, words: str) -> None:
+    assert humanised(kind) == words
 
 
 def test_what_is_folded_is_counted_and_its_dense_links_are_told() -> None:

@@ -6,6 +6,7 @@ in the paper.
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -208,9 +209,9 @@ class _Builder:
             merged.append(child)
         for child in list(merged):
             if isinstance(child, Leaf) and child.role in SMALL:
-                after = self._only_target(child, merged)
+                after = self._with(child, merged)
                 if after is not None:
-                    merged[merged.index(after)] = _together(child, after)
+                    merged[after[0]] = after[1]
                     merged.remove(child)
         return merged
 
@@ -223,10 +224,20 @@ class _Builder:
         waits = child.role == "norm" and leaf.role in ("join", "pooling")  # for the layer that it prepares
         return None if waits else leaf
 
-    def _only_target(self, child: Leaf, nodes: Sequence[Node]) -> Leaf | None:
+    def _with(self, child: Leaf, nodes: Sequence[Node]) -> tuple[int, Node] | None:
+        """The node that all of this one's tensors go to, with this one in it, and its place; None for a join."""
         targets = self._targets(child)
-        leaf = next((node for node in nodes if isinstance(node, Leaf) and targets and targets <= node.ops), None)
-        return leaf if leaf is not None and leaf.role != "join" else None
+        for place, node in enumerate(nodes):
+            if not targets or not targets <= node.ops:
+                continue
+            if isinstance(node, Leaf):
+                return None if node.role == "join" else (place, _together(child, node))
+            inner = self._with(child, node.children)
+            if inner is None:
+                return None
+            children = (*node.children[: inner[0]], inner[1], *node.children[inner[0] + 1 :])
+            return place, dataclasses.replace(node, children=children)
+        return None
 
     def _targets(self, node: Node) -> set[int]:
         return {edge.target for op in node.ops for edge in self._flow.of_source.get(op, ())} - node.ops
@@ -248,7 +259,7 @@ class _Builder:
             if isinstance(child, Leaf) and child.role in ("convolution", "dense")
             for text in child.texts[:1]
         ]
-        texts = (humanised(group.kind), *(["→".join(widths)] if widths else []))
+        texts = (humanised(group.kind), *(["→".join([widths[-1], *widths])] if widths else []))
         return Leaf(path=group.path, role="gate", texts=texts, coarse="gate", ops=group.ops)
 
 
@@ -295,16 +306,15 @@ def _way_to(group: Group, place: int) -> list[str]:
 
 
 def _separable(words: list[str]) -> list[str]:
-    """A depthwise filter and the 1x1 after it, as one; once for two in a row."""
+    """A depthwise filter and the 1x1 after it as one, and the same in a row once, with its number."""
     told: list[str] = []
     for word in words:
         if word == by((1, 1)) and told and told[-1].endswith("depthwise"):
             told[-1] = told[-1].removesuffix("depthwise") + "separable"
-            if len(told) > 1 and told[-2] == told[-1]:
-                told.pop()
         else:
             told.append(word)
-    return told
+    counted = [(word, len(list(same))) for word, same in itertools.groupby(told)]
+    return [word if count == 1 else f"{count} {TIMES} {word}" for word, count in counted]
 
 
 def _short(leaf: Leaf) -> str:
