@@ -17,7 +17,6 @@ from convatlas.report.diagrams.flow import Flow
 from convatlas.report.diagrams.words import SMALL, TIMES, Role, Told, by, humanised, told
 
 _CONTAINERS: Final = ("Sequential", "ModuleList", "ModuleDict")
-_WIDEST_BLOCK: Final = 16  # leaves of a block that may be told apart at a glance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,11 +67,6 @@ class Group:
     def leaves(self) -> int:
         """How many boxes it makes when all of it is opened."""
         return sum(child.leaves for child in self.children)
-
-    @cached_property
-    def branches(self) -> bool:
-        """Whether it is more than a chain of its children."""
-        return any(target != source + 1 for source, target in self.wires)
 
     @cached_property
     def joins(self) -> bool:
