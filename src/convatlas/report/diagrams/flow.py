@@ -32,7 +32,8 @@ class Edge:
 class Flow:
     """All edges of a trace in order of the targets, the same by source, and by target.
 
-    live: the operations that depend on the input. parameters: operation -> names of the parameters that it is the first to use.
+    live: the operations that depend on the input. parameters: operation -> names of the parameters that it is the first
+    to use.
     """
 
     edges: tuple[Edge, ...]
