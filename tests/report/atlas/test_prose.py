@@ -122,6 +122,7 @@ def test_code_is_escaped_and_coloured() -> None:
     assert '<span class="k">def</span>' in marked
     assert '<span class="f">f</span>' in marked
     assert '<span class="c"># a &lt; b</span>' in marked
+    assert str(highlighted("ls  # all\n", "bash")) == 'ls  <span class="c"># all</span>\n'
     assert str(highlighted("a < b\n", "text")) == "a &lt; b\n"
     unmarked = marked.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
     for mark in "kfcsmd":
