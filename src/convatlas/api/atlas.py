@@ -230,10 +230,10 @@ class _Builder:
 
     def _page(self, job: _Job) -> tuple[str, str]:
         from convatlas.api.atlas_entry import network_entry, source_file  # noqa: PLC0415 - brings torch, which the
-        from convatlas.report.atlas import pages  # noqa: PLC0415 - process that only waits for pages does without
+        from convatlas.report.atlas import network_page, pages  # noqa: PLC0415 - process that waits does without
 
         if job.kind == "network":
-            return f"networks/{job.key}.html", pages.network_page(self.site, network_entry(job.key))
+            return f"networks/{job.key}.html", network_page.network_page(self.site, network_entry(job.key))
         if job.kind == "concept":
             return f"concepts/{job.key}.html", pages.concept_page(self.site, job.key)
         if job.kind == "question":
@@ -241,7 +241,7 @@ class _Builder:
         if job.kind == "code":
             source = source_file(job.key)
             defined = [name for name, entry in MODELS.items() if entry.module == job.key]
-            return f"code/{source.module}.html", pages.code_page(self.site, source, defined)
+            return f"code/{source.module}.html", network_page.code_page(self.site, source, defined)
         return job.key, pages.single_page(self.site, job.key)
 
 

@@ -1,189 +1,25 @@
-"""Each page of the site as text: what goes into its template."""
+"""Each page of the site but those of networks: what goes into its template."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-import convatlas
 from convatlas.arithmetic.errata import ERRATA
 from convatlas.catalog import Card
-from convatlas.report.atlas.content import Concept, Question, slugged
+from convatlas.report.atlas.content import Concept, Question
 from convatlas.report.atlas.examples import run_page
 from convatlas.report.atlas.figures import animation
-from convatlas.report.atlas.highlight import highlighted
-from convatlas.report.atlas.network import NetworkEntry, SourceFile, layers_of
-from convatlas.report.atlas.prose import chinese, prose_html
+from convatlas.report.atlas.prose import prose_html
+from convatlas.report.atlas.rendering import render, short
 from convatlas.report.atlas.site import Site, accuracy, elsewhere, on_imagenet
 from convatlas.report.charts.kinds import chart_data, inline_chart, rows
-from convatlas.report.words import plain
 
-NAVIGATION: Final = (
-    ("index.html", "Networks"),
-    ("concepts.html", "Concepts"),
-    ("questions.html", "Questions"),
-    ("history.html", "History"),
-    ("charts.html", "Charts"),
-    ("glossary.html", "Glossary"),
-    ("reading.html", "Reading"),
-)
-_SECTIONS: Final = {  # folder -> which entry of the navigation its pages belong to
-    "networks": "index.html",
-    "code": "index.html",
-    "concepts": "concepts.html",
-    "questions": "questions.html",
-}
 LIMITS: Final = {
     "params": (1e6, 5e6, 10e6, 30e6, 100e6),
     "macs": (0.1e9, 0.5e9, 1e9, 5e9, 10e9),
 }
-
-
-def short(count: float) -> str:
-    """25,557,032 -> "25.6 M"."""
-    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if count >= unit:
-            return f"{count / unit:.3g} {name}" if count < 1000 * unit else f"{count / unit:,.0f} {name}"
-    return f"{count:g}"
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("convatlas.report.atlas"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"plain": plain, "chinese": _chinese, "short": short, "slug": slugged}
-    return environment
-
-
-def _chinese(text: str) -> Markup:
-    return text if isinstance(text, Markup) else chinese(plain(text))
-
-
-_ENVIRONMENT: Final = _environment()
-
-
-def _render(site: Site, template: str, path: str, title: str, description: str, **values: object) -> str:
-    return _ENVIRONMENT.get_template(f"{template}.html.j2").render(
-        site=site,
-        path=path,
-        title=title,
-        description=description,
-        root="../" * path.count("/"),
-        section=_SECTIONS.get(path.partition("/")[0], path),
-        navigation=NAVIGATION,
-        version=convatlas.__version__,
-        **values,
-    )
-
-
-# --- A page a network, and the file that defines it
-
-
-def network_page(site: Site, entry: NetworkEntry) -> str:
-    """networks/NAME.html."""
-    card, layers, figure = entry.card, layers_of(entry.table), on_imagenet(entry.card)
-    overview_words = f"{len(layers.overview.rows)} rows"
-    if layers.layers > len(layers.overview.rows):
-        overview_words = f"{len(layers.overview.rows)} rows, which hold {layers.layers:,} layers"
-    detail_words = f"All {layers.layers:,} layers"
-    if layers.detail is not None and not layers.complete:
-        detail_words = f"Finer: {len(layers.detail.rows):,} rows of {layers.layers:,} layers"
-    return _render(
-        site,
-        "network",
-        f"networks/{card.name}.html",
-        card.name,
-        f"{card.name}: {card.summary}",
-        card=card,
-        entry=entry,
-        figure=figure,
-        accuracy=None if figure is None else accuracy(figure),
-        children=site.children(card.name),
-        relatives=site.relatives(card),
-        concepts=site.concepts_of(card.name),
-        picture=Markup(entry.diagram),
-        layers=layers,
-        notes=entry.table.notes,
-        overview_words=overview_words,
-        detail_words=detail_words,
-        sizes=_sizes(entry),
-        python=highlighted(_python(entry), "python"),
-        shell=highlighted(_shell(entry), "bash"),
-        blocks=_code(entry.blocks),
-        terms=list(dict.fromkeys(words for each in entry.weights for words in each.terms)),
-        sections=(
-            ("paper", "Paper"),
-            ("diagram", "Diagram"),
-            ("layers", "Layers"),
-            ("figures", "Published and ours"),
-            ("use", "Load it, train it"),
-            ("code", "Code"),
-        ),
-    )
-
-
-def _sizes(entry: NetworkEntry) -> list[tuple[str, str, str, str]]:
-    """(what, published, ours, where the first comes from)."""
-    card, ours = entry.card, entry.table.totals
-    rows = [
-        ("parameters", f"{card.params:,}", f"{ours.trainable:,}", card.params_source),
-        ("MACs", f"{card.macs:,}", f"{ours.macs:,}", card.macs_source),
-    ]
-    if card.connections is not None:
-        rows.append(("connections", f"{card.connections:,}", f"{ours.connections:,}", "as the paper counts them"))
-    return rows
-
-
-def _python(entry: NetworkEntry) -> str:
-    name = entry.card.name
-    loaded = f'convatlas.create_model("{name}")'
-    if any(each.default for each in entry.weights):
-        loaded += f'\nready = convatlas.create_model("{name}", weights="default", num_classes=7)'
-    return f"""import convatlas
-
-network = {loaded}
-print(convatlas.show(network, {entry.card.input}))
-run = convatlas.train("photos", model="{name}", out="runs/{name}")
-print(convatlas.Predictor(run.path)("cat.jpg")[0].top.label)
-"""
-
-
-def _shell(entry: NetworkEntry) -> str:
-    name = entry.card.name
-    lines = [
-        f"convatlas show {name}",
-        f"convatlas draw {name} --out {name}.svg",
-        f"convatlas train photos --model {name} --out runs/{name}",
-        f"convatlas predict runs/{name} cat.jpg",
-    ]
-    if any(each.default for each in entry.weights):
-        lines.append(f"convatlas predict {name} cat.jpg  # with the published weights")
-    return "\n".join(lines) + "\n"
-
-
-def _code(text: str) -> Markup:
-    return highlighted(text, "python")
-
-
-def code_page(site: Site, source: SourceFile, networks: Sequence[str]) -> str:
-    """code/MODULE.html."""
-    return _render(
-        site,
-        "code",
-        f"code/{source.module}.html",
-        f"{source.module}.py",
-        f"The source text of {source.path}",
-        source=source,
-        lines=source.text.count("\n"),
-        networks=networks,
-        code=_code(source.text),
-    )
 
 
 # --- Concepts and questions
@@ -193,7 +29,7 @@ def concept_page(site: Site, slug: str) -> str:
     """concepts/SLUG.html; its examples are run. Raises ContentError naming the file."""
     page = site.concepts[slug]
     before, after = _neighbours([each for each in site.content.concepts if each.group == page.group], page)
-    return _render(
+    return render(
         site,
         "concept",
         f"concepts/{slug}.html",
@@ -213,7 +49,7 @@ def question_page(site: Site, slug: str) -> str:
     """questions/SLUG.html; its examples are run. Raises ContentError naming the file."""
     page = site.questions[slug]
     before, after = _neighbours(site.content.questions, page)
-    return _render(
+    return render(
         site,
         "question",
         f"questions/{slug}.html",
@@ -275,7 +111,7 @@ def index_page(site: Site) -> str:
         )
         for card in site.cards
     ]
-    return _render(
+    return render(
         site,
         "index",
         "index.html",
@@ -295,34 +131,34 @@ def index_page(site: Site) -> str:
 def concepts_page(site: Site) -> str:
     """concepts.html."""
     groups = _grouped(site.content.concepts, "group")
-    return _render(site, "concepts", "concepts.html", "Concepts", "The ideas that networks are made of", groups=groups)
+    return render(site, "concepts", "concepts.html", "Concepts", "The ideas that networks are made of", groups=groups)
 
 
 def questions_page(site: Site) -> str:
     """questions.html."""
-    return _render(site, "questions", "questions.html", "Questions", "Questions of the notes, answered with code")
+    return render(site, "questions", "questions.html", "Questions", "Questions of the notes, answered with code")
 
 
 def glossary_page(site: Site) -> str:
     """glossary.html."""
-    return _render(site, "glossary", "glossary.html", "Glossary", "The field's words in English and Chinese")
+    return render(site, "glossary", "glossary.html", "Glossary", "The field's words in English and Chinese")
 
 
 def reading_page(site: Site) -> str:
     """reading.html."""
     groups = _grouped(site.content.readings, "group")
-    return _render(site, "reading", "reading.html", "Reading list", "Papers, books and courses", groups=groups)
+    return render(site, "reading", "reading.html", "Reading list", "Papers, books and courses", groups=groups)
 
 
 def errata_page(site: Site) -> str:
     """errata.html."""
     notes = _grouped(ERRATA, "note")
-    return _render(site, "errata", "errata.html", "Errata of the notes", "Slips of the study notes", notes=notes)
+    return render(site, "errata", "errata.html", "Errata of the notes", "Slips of the study notes", notes=notes)
 
 
 def about_page(site: Site) -> str:
     """about.html."""
-    return _render(site, "about", "about.html", "About this atlas", "How these pages are built, and their licence")
+    return render(site, "about", "about.html", "About this atlas", "How these pages are built, and their licence")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -354,7 +190,7 @@ def history_page(site: Site) -> str:
         (min(card.year for card in members), family, members[0].features[0], [card.name for card in members])
         for family, members in _grouped(site.cards, "family")
     ]
-    return _render(
+    return render(
         site,
         "history",
         "history.html",
@@ -377,7 +213,7 @@ def charts_page(site: Site) -> str:
         _chart("initialisation", "Initialisation", "What a scheme does to activations through depth, measured here."),
     )
     words = "Networks beside each other: accuracy, cost, detection, initialisation"
-    return _render(site, "charts", "charts.html", "Charts", words, charts=charts)
+    return render(site, "charts", "charts.html", "Charts", words, charts=charts)
 
 
 def _grouped(each_of: Iterable[Any], name: str) -> list[tuple[str, list[Any]]]:
