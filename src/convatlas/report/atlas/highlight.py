@@ -34,7 +34,7 @@ def highlighted(code: str, language: str) -> Markup:
         text = escape("".join(text for _, text in group), quote=False)
         parts.append(f'<span class="{name}">{text}</span>' if name else text)
     # A comment of the shell takes the line's end with it, and is none without.
-    return Markup(re.sub(r"\n*(</span>)?$", r"\1", "".join(parts), count=1) + "\n")
+    return Markup(re.sub(r"\n*(</span>)?\n*\Z", r"\1", "".join(parts), count=1) + "\n")
 
 
 def _class(kind: _TokenType) -> str:
