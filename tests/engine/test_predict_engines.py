@@ -1,6 +1,7 @@
 """The engines behind one Predictor, and the quickest of them."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -110,7 +111,31 @@ def test_measured_once_and_remembered(lenet: Path, monkeypatch: pytest.MonkeyPat
     assert len(json.loads((lenet / RECORD).read_text(encoding="utf-8"))["machines"]) == 2
 
 
-@pytest.mark.parametrize("what", ["graph", "version", "damaged", "older"])
+def test_another_process_s_record_is_kept(lenet: Path, monkeypatch: pytest.MonkeyPatch):
+    """Two that measure at once, with other threads: the later one to write adds to what the earlier one wrote."""
+    measure = module._measure
+
+    def meanwhile(folder: Path, bundle: Bundle, threads: int | None, machine: dict[str, object]) -> Fastest:
+        monkeypatch.setattr(module, "_measure", measure)
+        fastest(folder, bundle, 2)
+        return measure(folder, bundle, threads, machine)
+
+    monkeypatch.setattr(module, "_measure", meanwhile)
+    fastest(lenet, read_bundle(lenet), 1)
+    machines = json.loads((lenet / RECORD).read_text(encoding="utf-8"))["machines"]
+    assert [each["machine"]["threads"] for each in machines] == [2, 1]
+
+
+def test_another_processor_is_another_machine(lenet: Path, monkeypatch: pytest.MonkeyPatch):
+    """A bundle that is copied takes its record along; what it says of one machine is not believed on another."""
+    first, _ = fastest(lenet, read_bundle(lenet), 1)
+    monkeypatch.setattr(module, "_processor", lambda: "another")
+    second, _ = fastest(lenet, read_bundle(lenet), 1)
+    assert [each.machine["processor"] for each in (first, second)] == [first.machine["processor"], "another"]
+    assert len(json.loads((lenet / RECORD).read_text(encoding="utf-8"))["machines"]) == 2
+
+
+@pytest.mark.parametrize("what", ["graph", "version", "damaged", "huge", "older"])
 def test_measured_anew_when_something_changed(lenet: Path, monkeypatch: pytest.MonkeyPatch, what: str):
     fastest(lenet, read_bundle(lenet), 1)
     record = lenet / RECORD
@@ -120,6 +145,8 @@ def test_measured_anew_when_something_changed(lenet: Path, monkeypatch: pytest.M
         record.write_text(text.replace(graph, "0" * 64), encoding="utf-8")
     elif what == "version":
         record.write_text(text.replace('"openvino": "', '"openvino": "0'), encoding="utf-8")
+    elif what == "huge":
+        record.write_text(re.sub(r'("milliseconds": {"onnx": )[\d.]+', rf"\g<1>{10**400}", text), encoding="utf-8")
     elif what == "damaged":
         record.write_text(text[:-40], encoding="utf-8")
     else:
@@ -155,6 +182,17 @@ def test_where_none_works_its_own_error_is_told(tmp_path: Path):
     write_bundle(folder, corners(), {"weight": CORNERS})
     with pytest.raises(BundleError, match="does not fit"):
         Predictor(folder, engine="auto")
+
+
+def test_a_network_without_numbers_is_measured_too(tmp_path: Path):
+    """What it answers is for `Predictor` to tell; the engines agree that it is no number."""
+    tensors = create_model("lenet5_modern").state_dict()
+    broken = {name: np.full(tensor.shape, np.nan, np.float32) for name, tensor in tensors.items()}
+    preprocess = Preprocess(channels=1, height=32, width=32)
+    folder = tmp_path / "b"
+    write_bundle(folder, corners(changes={}, classes=tuple("0123456789"), preprocess=preprocess), broken)
+    found, _ = fastest(folder, read_bundle(folder), 1)
+    assert (found.engine, found.refused) == ("torch", {})
 
 
 def test_an_engine_with_other_answers_is_refused(lenet: Path, monkeypatch: pytest.MonkeyPatch):

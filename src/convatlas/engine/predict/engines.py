@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from convatlas.engine.bundle import Bundle
 from convatlas.engine.predict.onnx_engine import OnnxEngine
+from convatlas.engine.predict.openvino_engine import OpenVinoEngine
 from convatlas.errors import MissingExtra, UsageError, did_you_mean
 
 EngineKind = Literal["onnx", "openvino", "torch", "compiled"]
@@ -59,8 +60,6 @@ def load_engine(folder: Path, bundle: Bundle, kind: EngineKind, threads: int | N
     if kind == "onnx":
         return OnnxEngine(folder, threads)
     if kind == "openvino":
-        from convatlas.engine.predict.openvino_engine import OpenVinoEngine  # noqa: PLC0415 - an optional extra
-
         return OpenVinoEngine(folder, threads)
     from convatlas.engine.predict.torch_engine import CompiledEngine, TorchEngine  # noqa: PLC0415 - seconds to import
 

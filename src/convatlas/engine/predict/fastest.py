@@ -53,14 +53,14 @@ def fastest(folder: Path, bundle: Bundle, threads: int | None) -> tuple[Fastest,
     A folder that cannot be written keeps nothing: the next process measures again.
     """
     machine = _machine(bundle, threads)
-    records = _read(folder / RECORD)
-    for record in records:
+    for record in _read(folder / RECORD):
         if record.machine == machine:
             return record, True
     measured = _measure(folder, bundle, threads, machine)
-    # The newest of each processor and number of threads: an earlier graph or version will not come back.
-    place = {name: machine[name] for name in ("processor", "threads")}
-    others = [each for each in records if {name: each.machine.get(name) for name in place} != place]
+    # The newest of each processor and number of threads; an earlier graph or version will not come back. Read anew, for
+    # another process may have measured meanwhile.
+    place = {name: machine[name] for name in ("processor", "cores", "threads")}
+    others = [each for each in _read(folder / RECORD) if {name: each.machine.get(name) for name in place} != place]
     text = json.dumps({"format_version": FORMAT_VERSION, "machines": [asdict(each) for each in (*others, measured)]})
     try:
         write_text(folder / RECORD, text + "\n")
@@ -71,11 +71,21 @@ def fastest(folder: Path, bundle: Bundle, threads: int | None) -> tuple[Fastest,
 
 def _machine(bundle: Bundle, threads: int | None) -> dict[str, object]:
     return {
-        "processor": f"{platform.machine()} {platform.processor()}".strip(),
-        "threads": threads or os.cpu_count() or 1,
+        "processor": _processor(),
+        "cores": os.cpu_count() or 1,
+        "threads": threads,  # None: each engine's own choice
         "versions": {name: _version(name) for name in ("onnxruntime", "openvino", "torch")},
         "graph": bundle.files.get(ONNX, bundle.files[WEIGHTS]),
     }
+
+
+def _processor() -> str:
+    """The processor's model, of which `platform` knows no more than the kind ("x86_64") on Linux."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str:
@@ -101,8 +111,8 @@ def _measure(folder: Path, bundle: Bundle, threads: int | None, machine: dict[st
             refused[kind] = str(error)
             continue
         expected = logits if expected is None else expected
-        apart = float(np.abs(logits - expected).max())
-        if not apart <= AGREEMENT * max(1.0, float(np.abs(expected).max())):
+        if not np.allclose(logits, expected, rtol=0, atol=AGREEMENT * _largest(expected), equal_nan=True):
+            apart = float(np.abs(logits - expected).max())
             refused[kind] = f"its logits are {apart:.2g} from those of {next(iter(engines))}"
             continue
         engines[kind] = engine
@@ -126,6 +136,11 @@ def _measure(folder: Path, bundle: Bundle, threads: int | None, machine: dict[st
     )
 
 
+def _largest(logits: np.ndarray) -> float:
+    """The largest absolute logit that is a number, at least 1."""
+    return float(np.abs(logits).max(where=np.isfinite(logits), initial=1.0))
+
+
 def _chosen(medians: Mapping[EngineKind, float], kept: EngineKind) -> EngineKind:
     best = min(medians, key=lambda kind: medians[kind])
     return kept if kept in medians and medians[best] >= NEARLY * medians[kept] else best
@@ -146,6 +161,6 @@ def _read(file: Path) -> list[Fastest]:
             )
             for each in content["machines"]
         ]
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (OSError, ValueError, OverflowError, TypeError, KeyError, AttributeError, RecursionError):
         return []
     return [each for each in records if each.engine in get_args(EngineKind)]

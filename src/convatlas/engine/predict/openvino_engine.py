@@ -3,12 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
 from convatlas.engine.bundle import ONNX
 from convatlas.engine.predict.onnx_engine import first_line
-from convatlas.errors import BundleError
+from convatlas.errors import BundleError, MissingExtra
 
 
 class OpenVinoEngine:
@@ -17,9 +16,14 @@ class OpenVinoEngine:
     name = "openvino"
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
-        """folder: an exported bundle. threads: None for OpenVINO's own choice. Raises BundleError for a graph that it
-        cannot use.
+        """folder: an exported bundle. threads: None for OpenVINO's own choice.
+
+        Raises MissingExtra without OpenVINO, BundleError for a graph that it cannot use.
         """
+        try:
+            import openvino  # noqa: PLC0415
+        except ImportError as error:
+            raise MissingExtra("predicting with OpenVINO", "openvino") from error
         self.path = folder / ONNX
         # Processors with bfloat16 would be used in bfloat16, which is another answer in the third digit.
         settings: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
