@@ -120,6 +120,8 @@ def test_every_family_has_a_milestone_in_the_year_of_its_paper() -> None:
         (", up to 19 layers", "n" * 41, "vgg16: expected 1 to 40"),
         ('vit_b_16 = "a picture', 'vit_l_16 = "twice"\nvit_b_16 = "a picture', "same family and year"),
         ('xception = "depthwise separable, to the end"\n', "", "lacks a novelty of Xception in 2016"),
+        ('alexnet = "AlexNet, one column"\n', "", "2 entries are called AlexNet"),
+        ('alexnet = "AlexNet, one column"', 'alexnetz = "AlexNet"', "is named 'alexnetz'"),
     ],
 )
 def test_a_wrong_list_of_novelties_is_told(old: str, new: str, words: str, tmp_path: Path) -> None:

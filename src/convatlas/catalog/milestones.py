@@ -3,6 +3,7 @@
 import functools
 import importlib.resources
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from typing import Final
@@ -15,10 +16,14 @@ LONGEST: Final = 40  # characters of a novelty
 
 @dataclass(frozen=True, kw_only=True)
 class Milestone:
-    """A family in the year of its paper. `network` is the one that `novelty` is of; a landmark changed the field."""
+    """A family in the year of its paper. `network` is the one that `novelty` is of; a landmark changed the field.
+
+    label: the family's name, or what tells it from an earlier year's entry of the same family.
+    """
 
     network: str
     family: str
+    label: str
     year: int
     novelty: str
     landmark: bool
@@ -35,13 +40,13 @@ def milestones() -> tuple[Milestone, ...]:
 def read_milestones(file: Traversable, cards: tuple[Card, ...]) -> tuple[Milestone, ...]:
     """The milestones that the file has words for.
 
-    Raises DataError for a network that no card has, words that are too long, and a family's year without words or with
-    two networks.
+    Raises DataError for a network that no card has, words that are too long, a family's year without words or with two
+    networks, and two entries of one label.
     """
     read = tomllib.loads(file.read_text(encoding="utf-8"))
-    novelties, landmarks = read["novelties"], read["landmarks"]
+    novelties, landmarks, labels = read["novelties"], read["landmarks"], read["labels"]
     by_name = {card.name: card for card in cards}
-    if unknown := sorted({*novelties, *landmarks} - set(by_name)) + sorted(set(landmarks) - set(novelties)):
+    if unknown := sorted(set(novelties) - set(by_name)) + sorted({*landmarks, *labels} - set(novelties)):
         raise DataError(f"{file.name}: no card, or no novelty, is named {unknown[0]!r}")
     if long := [name for name, words in novelties.items() if not 0 < len(words) <= LONGEST]:
         raise DataError(f"{file.name}: {long[0]}: expected 1 to {LONGEST} characters")
@@ -53,10 +58,11 @@ def read_milestones(file: Traversable, cards: tuple[Card, ...]) -> tuple[Milesto
         found[place] = name
     if without := sorted({(card.family, card.year) for card in cards} - set(found)):
         raise DataError(f"{file.name}: lacks a novelty of {without[0][0]} in {without[0][1]}")
-    return tuple(
+    entries = tuple(
         Milestone(
             network=name,
             family=family,
+            label=labels.get(name, family),
             year=year,
             novelty=novelties[name],
             landmark=name in landmarks,
@@ -65,3 +71,7 @@ def read_milestones(file: Traversable, cards: tuple[Card, ...]) -> tuple[Milesto
         )
         for (family, year), name in sorted(found.items(), key=lambda each: (each[0][1], each[0][0].lower()))
     )
+    for label, count in Counter(each.label for each in entries).items():
+        if count > 1:
+            raise DataError(f"{file.name}: {count} entries are called {label}; give the later ones a label")
+    return entries

@@ -37,7 +37,7 @@ def panels(timeline: Timeline) -> tuple[Panel, ...]:
     """The one drawing of the timeline."""
     years = _by_year(timeline.milestones)
     described = " ".join(
-        f"{year}: {'; '.join(f'{each.family}, {each.novelty}' for each in of_year)}." for year, of_year in years.items()
+        f"{year}: {'; '.join(f'{each.label}, {each.novelty}' for each in of_year)}." for year, of_year in years.items()
     )
     columns = _columns(years)
     tallest = max(
@@ -62,14 +62,14 @@ def rows(timeline: Timeline) -> tuple[tuple[str, ...], ...]:
     header = ("year", "family", "what was new", "landmark", "paper")
     return (
         header,
-        *((str(m.year), m.family, m.novelty, "yes" if m.landmark else "", m.title) for m in timeline.milestones),
+        *((str(m.year), m.label, m.novelty, "yes" if m.landmark else "", m.title) for m in timeline.milestones),
     )
 
 
 def _by_year(milestones: Sequence[Milestone]) -> dict[int, list[Milestone]]:
     """Landmarks first within a year."""
     years: dict[int, list[Milestone]] = {}
-    for each in sorted(milestones, key=lambda m: (m.year, not m.landmark, m.family.lower())):
+    for each in sorted(milestones, key=lambda m: (m.year, not m.landmark, m.label.lower())):
         years.setdefault(each.year, []).append(each)
     return years
 
@@ -89,7 +89,7 @@ def _columns(years: dict[int, list[Milestone]]) -> list[list[int]]:
 def _widths(years: dict[int, list[Milestone]], columns: list[list[int]]) -> list[float]:
     """Room for the words of each column: that of its longest name, and the same for all as far as the page has it."""
     longest = [
-        max(text_size(each.family, weight="bold")[0] for year in column for each in years[year]) for column in columns
+        max(text_size(each.label, weight="bold")[0] for year in column for each in years[year]) for column in columns
     ]
     room = WIDE - len(columns) * (_BESIDE + _BETWEEN)
     least = min(longest)
@@ -150,7 +150,7 @@ def _write_year(sheet: Sheet, of_year: list[Milestone], dots: float, left: float
 def _write(sheet: Sheet, milestone: Milestone, left: float, top: float, width: float) -> None:
     """The name, and beneath it what was new; `top` is the middle of the first line."""
     ink = sheet.palette.answer if milestone.landmark else sheet.palette.ink
-    sheet.text(left, top, milestone.family, color=ink, bold=True)
+    sheet.text(left, top, milestone.label, color=ink, bold=True)
     top += _LINE
     for line in wrapped(milestone.novelty, width).split("\n"):
         sheet.text(left, top, line, color=sheet.palette.muted)
