@@ -128,6 +128,20 @@ def test_the_bytes_are_the_same_in_another_process_with_a_hostile_matplotlibrc(t
     assert [name for name in plain if plain[name] != hostile[name]] == []
 
 
+def test_graphviz_looks_for_no_fonts(tmp_path: Path) -> None:
+    """Its library would complain of a machine's fonts on stderr, past Python; the names are measured and drawn here."""
+    code = "import sys, convatlas; convatlas.plot('family-tree', out=sys.argv[1])"
+    ran = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "tree.svg")],
+        check=True,
+        env={**os.environ, "FONTCONFIG_FILE": str(tmp_path / "none.conf")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Fontconfig" not in ran.stderr
+
+
 def test_initialisation_is_measured_and_drawn_alike_each_time(tmp_path: Path) -> None:
     one, two, other = (tmp_path / name for name in ("a.svg", "b.svg", "c.svg"))
     for out, seed in ((one, 2), (two, 2), (other, 3)):

@@ -156,7 +156,8 @@ class _Layout:
         before = ""
         for (year, row), members in ranks.items():
             anchor = f"year {year} {row}"
-            graph.add_node(anchor, shape="point", width=0.01, height=0.01, style="invis")
+            # Without a label, as the boxes: Graphviz would look for fonts, and may complain of them on stderr.
+            graph.add_node(anchor, shape="point", label="", width=0.01, height=0.01, style="invis")
             graph.add_subgraph([anchor, *(family.name for family in members)], rank="same")
             if before:
                 graph.add_edge(before, anchor, style="invis", weight=100)
