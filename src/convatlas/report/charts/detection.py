@@ -1,7 +1,7 @@
 """The history of object detection: average precision by year and against speed, as published.
 
 Speeds were measured on different hardware, by different people, and with or without proposals; a shape stands for the
-hardware, and only dots of one shape compare.
+hardware, and only dots of one shape compare, those of "other or not stated" with none.
 """
 
 from collections.abc import Sequence
@@ -139,16 +139,11 @@ def _by_speed(name: str, title: str, figures: Sequence[DetectionFigure]) -> Pane
     )
 
 
-def _colour(sheet: Sheet, figure: DetectionFigure) -> str:
-    palette = sheet.palette
-    return {0: palette.muted, 1: palette.answer, 2: palette.mistake}[figure.stages]
-
-
 def _draw_years(sheet: Sheet, figures: Sequence[DetectionFigure]) -> None:
     hollow = any(each.on != COCO[0] and each.on != VOC for each in figures)
     key = _key(
         sheet,
-        [(label, _mark(sheet, number), "o", True) for number, label in _present(figures)]
+        [(label, _colour(sheet, number), "o", True) for number, label in _present(figures)]
         + ([("validation pictures", sheet.palette.ink, "o", False)] if hollow else []),
     )
     axes = sheet.axes(left=38, right=14, top=key.bottom - sheet.top + 8, bottom=30)
@@ -167,7 +162,7 @@ def _draw_years(sheet: Sheet, figures: Sequence[DetectionFigure]) -> None:
             each.value,
             transform=shift(axes, move),
             gid=f"{each.detector} on {each.on}",
-            **_marked(sheet, _colour(sheet, each), "o", filled=each.on in (COCO[0], VOC)),
+            **_marked(sheet, _colour(sheet, each.stages), "o", filled=each.on in (COCO[0], VOC)),
         )
         spots.append(_spot(each, x + move, y))
     draw_labels(sheet.figure, sheet.palette, place_labels(spots, area_of(axes, sheet), [key]))
@@ -176,7 +171,7 @@ def _draw_years(sheet: Sheet, figures: Sequence[DetectionFigure]) -> None:
 def _draw_speeds(sheet: Sheet, figures: Sequence[DetectionFigure]) -> None:
     present = {hardware_class(each) for each in figures}
     shapes = [(name, shape) for name, shape in (*_SHAPES.items(), (_OTHER, "X")) if name in present]
-    kinds = [(label, _mark(sheet, number), "o", True) for number, label in _present(figures)]
+    kinds = [(label, _colour(sheet, number), "o", True) for number, label in _present(figures)]
     without = (
         [("without proposals", sheet.palette.ink, "s", False)]
         if any(f.excludes == "proposals" for f in figures)
@@ -199,7 +194,7 @@ def _draw_speeds(sheet: Sheet, figures: Sequence[DetectionFigure]) -> None:
             rate,
             each.value,
             gid=f"{each.detector} on {each.on}",
-            **_marked(sheet, _colour(sheet, each), shape, filled=each.excludes != "proposals"),
+            **_marked(sheet, _colour(sheet, each.stages), shape, filled=each.excludes != "proposals"),
         )
         spots.append(_spot(each, *pixels(axes, rate, each.value)))
     draw_labels(sheet.figure, sheet.palette, place_labels(spots, area_of(axes, sheet), [key]))
@@ -216,7 +211,7 @@ def _present(figures: Sequence[DetectionFigure]) -> list[tuple[int, str]]:
     return [(number, label) for number, label in STAGES.items() if any(each.stages == number for each in figures)]
 
 
-def _mark(sheet: Sheet, stages: int) -> str:
+def _colour(sheet: Sheet, stages: int) -> str:
     return {0: sheet.palette.muted, 1: sheet.palette.answer, 2: sheet.palette.mistake}[stages]
 
 

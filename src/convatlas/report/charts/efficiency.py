@@ -250,15 +250,9 @@ def _draw(
         axes.plot(
             value,
             point.top1,
-            linestyle="",
-            marker=DISC,
-            markersize=2 * radius,
-            markerfacecolor=sheet.palette.answer if point.filled else "none",
-            markeredgecolor=sheet.palette.answer if point.filled else sheet.palette.muted,
-            markeredgewidth=1,
-            alpha=0.4 if point.filled else 0.9,
             clip_on=False,
             gid=point.network,
+            **_disc(sheet, radius, filled=point.filled),
         )
         x, y = pixels(axes, value, point.top1)
         lead = LEAD.index(point.network) if point.network in LEAD else None
@@ -288,31 +282,31 @@ def _key(sheet: Sheet, scale: float) -> Box:
     x += text_size("parameters")[0] + 10
     for params in (1e6, 1e7, 1e8):
         radius = _radius(params, scale)
-        _disc(sheet, x + radius, y, radius, filled=True)
+        _draw_disc(sheet, x + radius, y, radius, filled=True)
         x += 2 * radius + 4
         sheet.text(x, y, short(params), color=sheet.palette.muted)
         x += text_size(short(params))[0] + 10
     words = "several views, or a part of the pictures"
     if x + text_size(words)[0] + 20 > sheet.width:
         x, y = 6.0, 38.0
-    _disc(sheet, x + 5, y, 4.5, filled=False)
+    _draw_disc(sheet, x + 5, y, 4.5, filled=False)
     sheet.text(x + 14, y, words, color=sheet.palette.muted)
     return Box(left=sheet.left, top=sheet.top, right=sheet.left + sheet.width, bottom=sheet.top + y + 12)
 
 
-def _disc(sheet: Sheet, x: float, y: float, radius: float, *, filled: bool) -> None:
+def _draw_disc(sheet: Sheet, x: float, y: float, radius: float, *, filled: bool) -> None:
     across, up = sheet.point(x, y)
-    sheet.figure.add_artist(
-        Line2D(
-            [across],
-            [up],
-            transform=sheet.figure.dpi_scale_trans,
-            linestyle="",
-            marker=DISC,
-            markersize=2 * radius,
-            markerfacecolor=sheet.palette.answer if filled else "none",
-            markeredgecolor=sheet.palette.answer if filled else sheet.palette.muted,
-            markeredgewidth=1,
-            alpha=0.4 if filled else 0.9,
-        )
-    )
+    disc = Line2D([across], [up], transform=sheet.figure.dpi_scale_trans, **_disc(sheet, radius, filled=filled))
+    sheet.figure.add_artist(disc)
+
+
+def _disc(sheet: Sheet, radius: float, *, filled: bool) -> dict[str, Any]:
+    return {
+        "linestyle": "",
+        "marker": DISC,
+        "markersize": 2 * radius,
+        "markerfacecolor": sheet.palette.answer if filled else "none",
+        "markeredgecolor": sheet.palette.answer if filled else sheet.palette.muted,
+        "markeredgewidth": 1,
+        "alpha": 0.4 if filled else 0.9,
+    }

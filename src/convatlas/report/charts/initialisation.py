@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
@@ -169,10 +170,9 @@ def _dead_panel(measured: Initialisation) -> Panel:
 
 
 def _colour(sheet: Sheet, scheme: str) -> str:
-    palette = sheet.palette
-    return {"He": palette.answer, "orthogonal": palette.answer, "N(0, 0.01)": palette.mistake}.get(
-        scheme, palette.mistake if scheme == "zeros" else palette.muted
-    )
+    if scheme in ("He", "orthogonal"):
+        return sheet.palette.answer
+    return sheet.palette.mistake if scheme in ("zeros", "N(0, 0.01)") else sheet.palette.muted
 
 
 def _style(scheme: str) -> Any:
@@ -199,7 +199,7 @@ def _draw_sizes(sheet: Sheet, measured: Initialisation, signals: Sequence[Signal
             linewidth=2,
             gid=signal.scheme,
         )
-    _finish(sheet, axes, measured)
+    _number_layers(sheet, axes)
     ends = [
         (pixels(axes, measured.depth, max(s.size[-1], 10.0**low))[1], s.scheme + (": 0" if s.size[-1] == 0 else ""))
         for s in signals
@@ -221,17 +221,17 @@ def _draw_dead(sheet: Sheet, measured: Initialisation, signals: Sequence[Signal]
             marker="o" if measured.depth == 1 else "",
             gid=signal.scheme,
         )
-    _finish(sheet, axes, measured)
+    _number_layers(sheet, axes)
     _name_ends(sheet, axes, measured, [(pixels(axes, measured.depth, s.dead[-1])[1], s.scheme) for s in signals])
 
 
-def _finish(sheet: Sheet, axes: Any, measured: Initialisation) -> None:
+def _number_layers(sheet: Sheet, axes: Axes) -> None:
     axes.grid(visible=False, axis="x")
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_xlabel("layer", color=sheet.palette.muted, fontsize=TEXT, labelpad=6)
 
 
-def _name_ends(sheet: Sheet, axes: Any, measured: Initialisation, ends: Sequence[tuple[float, str]]) -> None:
+def _name_ends(sheet: Sheet, axes: Axes, measured: Initialisation, ends: Sequence[tuple[float, str]]) -> None:
     """Each line's name beside its end; lines that end together share the lines of text, one under the other."""
     left = pixels(axes, measured.depth, axes.get_ylim()[1])[0] - sheet.left + 6
     apart = text_size("X")[1] + 1

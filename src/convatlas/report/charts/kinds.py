@@ -82,11 +82,6 @@ def check_kind(kind: str) -> None:
     _kind(kind)
 
 
-def chart_title(kind: str) -> str:
-    """What the chart is called, in a few words. Raises UsageError for an unknown kind, as all here."""
-    return _kind(kind).title
-
-
 def chart_data(kind: str) -> ChartData:
     """What a chart shows, taken from the catalog or, for initialisation, measured now with the usual sizes."""
     data: ChartData = _kind(kind).data()

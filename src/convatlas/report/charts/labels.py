@@ -8,7 +8,7 @@ from typing import Final
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from convatlas.report.charts.canvas import TEXT, Box, Palette, Sheet, text_size
+from convatlas.report.charts.canvas import Box, Palette, Sheet, text_size
 
 Segment = tuple[tuple[float, float], tuple[float, float]]
 
@@ -27,7 +27,6 @@ class Spot:
     core: float | None = None
     label: str | None = None
     weight: float = 0.0
-    color: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +42,7 @@ DISTANCES: Final = (3.0, 9.0, 16.0, 24.0, 34.0, 46.0, 60.0)
 DIRECTIONS: Final = 16
 
 
-def place_labels(
-    spots: Sequence[Spot], area: Box, taken: Sequence[Box] = (), *, weight: str = "normal"
-) -> tuple[Placed, ...]:
+def place_labels(spots: Sequence[Spot], area: Box, taken: Sequence[Box] = ()) -> tuple[Placed, ...]:
     """A place for each label that finds one: within the area, on no disc, label, leader or box that is taken, and
     beside no other disc than its own.
 
@@ -54,15 +51,15 @@ def place_labels(
     """
     placed: list[Placed] = []
     for spot in sorted((s for s in spots if s.label), key=lambda s: (-s.weight, s.x, s.y, s.label or "")):
-        for box, leader in _candidates(spot, weight):
+        for box, leader in _candidates(spot):
             if box.within(area) and _free(spot, box, leader, spots, placed, taken):
                 placed.append(Placed(spot=spot, box=box, leader=leader))
                 break
     return tuple(placed)
 
 
-def _candidates(spot: Spot, weight: str) -> Iterator[tuple[Box, Segment | None]]:
-    width, height = text_size(spot.label or "", TEXT, weight)
+def _candidates(spot: Spot) -> Iterator[tuple[Box, Segment | None]]:
+    width, height = text_size(spot.label or "")
     for step, distance in enumerate(DISTANCES):
         for turn in range(DIRECTIONS):
             # 0, +1, -1, +2, … sixteenths of a turn from the right
@@ -149,7 +146,7 @@ def _segments_cross(one: Segment, other: Segment) -> bool:
     return turn(*one, other[0]) * turn(*one, other[1]) <= 0 and turn(*other, one[0]) * turn(*other, one[1]) <= 0
 
 
-def draw_labels(figure: Figure, palette: Palette, placed: Sequence[Placed], *, bold: bool = False) -> None:
+def draw_labels(figure: Figure, palette: Palette, placed: Sequence[Placed]) -> None:
     """Write the labels and draw their leaders; places are of the whole figure."""
     sheet = Sheet(figure=figure, palette=palette, left=0, top=0, width=0, height=0)
     for label in placed:
@@ -163,7 +160,6 @@ def draw_labels(figure: Figure, palette: Palette, placed: Sequence[Placed], *, b
             (label.box.left + label.box.right) / 2,
             (label.box.top + label.box.bottom) / 2,
             label.spot.label or "",
-            color=label.spot.color or palette.ink,
+            color=palette.ink,
             side="center",
-            bold=bold,
         )

@@ -1,7 +1,7 @@
 """The history of the networks: every family in the year of its paper, with what was new in it.
 
-At a desk the years stand in columns, on a phone one under the other; a year without a network is left out, and the gap
-between 1998 and 2012 is drawn as one.
+At a desk the years stand in columns, on a phone one under the other, where two strokes across the line stand for years
+without a network.
 """
 
 from collections.abc import Sequence
