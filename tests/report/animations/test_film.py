@@ -35,6 +35,7 @@ EXTREMES: dict[str, Animation] = {
     "smallest pooling": Pooling(size=2, kernel=2),
     "largest transposed": TransposedConvolution(size=6, kernel=3, stride=2, padding=1, output_padding=1),
     "smallest transposed": TransposedConvolution(size=1, kernel=1, stride=1),
+    "transposed with gaps": TransposedConvolution(size=2, kernel=1, stride=4, output_padding=3),
     "cut transposed": TransposedConvolution(size=3, kernel=5, stride=3, padding=2),
     "four channels": Channels(channels=4, size=4, kernel=3),
     "large channels": Channels(channels=2, size=8, kernel=2),

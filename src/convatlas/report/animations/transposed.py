@@ -104,6 +104,8 @@ class TransposedConvolution(Animation):
                 _rewrite(reel, target, written, place, step, number(now[place]))
         for place, (first, text) in written.items():
             reel.since(first, target.label(*place, text))
+        untouched = [place for place in target.every_cell() if place not in written]
+        reel.at(reel.steps - 1, *(target.label(*place, "0") for place in untouched))
         formula = f"out = ({n} {MINUS} 1)·{s} {MINUS} 2·{p} + {k}" + (
             f" + {self.output_padding}" if self.output_padding else ""
         )
