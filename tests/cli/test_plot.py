@@ -157,7 +157,7 @@ def test_initialisation_is_measured_and_drawn_alike_each_time(tmp_path: Path) ->
         (("timeline", "--out", "chart.pdf"), "--out: expected a name that ends in .svg or .png, got chart.pdf"),
         (("timeline", "--seed", "3"), "seed: only the chart of initialisation is measured"),
         (("initialisation", "--depth", "0"), "depth: expected 1 to 200, got 0"),
-        (("initialisation", "--width", "99999"), "width: expected 8 to 4096, got 99999"),
+        (("initialisation", "--width", "99999"), "width: expected 8 to 1024, got 99999"),
     ],
 )
 def test_wrong_use_is_told_in_one_line_and_writes_nothing(

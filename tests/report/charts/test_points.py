@@ -1,5 +1,6 @@
 """What the charts show is their data: every mark read back from the drawing, and every row of the tables."""
 
+import itertools
 import math
 import re
 from pathlib import Path
@@ -225,6 +226,30 @@ def test_sizes_through_depth_follow_the_theory() -> None:
     assert first[2] / first[1] == pytest.approx(math.sqrt(n) * 0.01, rel=0.05)  # tanh is linear near 0
     assert of(data, "He", "tanh").size[-1] > of(data, "LeCun", "tanh").size[-1]
     assert set(of(data, "He", "tanh").dead) == {0.0}
+
+
+@pytest.mark.row("F-07")
+def test_sizes_whose_squares_would_vanish_are_measured_too() -> None:
+    data = measure(depth=150, width=64)
+    last = of(data, "N(0, 0.01)", "tanh")
+    assert math.log10(last.size[-1]) == pytest.approx(150 * math.log10(math.sqrt(64) * 0.01), rel=0.03)
+    assert 0 < last.spread[-1] < 2 * last.size[-1]
+
+
+@pytest.mark.row("F-07")
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("shape", [(1, 8), (200, 8), (200, 64)], ids=str)
+def test_names_beside_the_lines_stay_in_the_drawing_and_apart(shape: tuple[int, int], size: str) -> None:
+    for panel in initialisation.panels(measure(depth=shape[0], width=shape[1])):
+        figure = drawn(panel, size)
+        width, height = figure.get_size_inches() * 72
+        read = words(figure)
+        for text, box in read:
+            assert box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height, text.get_text()
+        for (one, first), (other, second) in itertools.combinations(read, 2):
+            across = min(first.x1, second.x1) - max(first.x0, second.x0)
+            down = min(first.y1, second.y1) - max(first.y0, second.y0)
+            assert across <= 0.5 or down <= 2.0, (one.get_text(), other.get_text())
 
 
 @pytest.mark.row("F-07")

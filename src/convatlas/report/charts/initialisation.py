@@ -20,6 +20,7 @@ from convatlas.report.charts.canvas import MIDDLE, NARROW, TEXT, Panel, Sheet, p
 
 Weights = NDArray[np.float64]
 INPUTS: Final = 256  # pictures of noise
+_LEAST_POWER: Final = -300  # of ten: the axis ends before floating-point numbers do
 
 
 def _orthogonal(random: np.random.Generator, n: int, relu: bool) -> Weights:
@@ -80,7 +81,7 @@ class Initialisation:
 
 def measure(*, depth: int = 20, width: int = 256, seed: int = 0) -> Initialisation:
     """Run the chain of `depth` layers of `width` units. Raises UsageError for sizes that cannot be measured."""
-    for name, value, low, high in (("depth", depth, 1, 200), ("width", width, 8, 4096), ("seed", seed, 0, 2**32 - 1)):
+    for name, value, low, high in (("depth", depth, 1, 200), ("width", width, 8, 1024), ("seed", seed, 0, 2**32 - 1)):
         if not low <= value <= high:
             raise UsageError(f"{name}: expected {low} to {high}, got {value}")
     signals = [
@@ -94,18 +95,30 @@ def measure(*, depth: int = 20, width: int = 256, seed: int = 0) -> Initialisati
 def _signal(scheme: str, activation: str, depth: int, width: int, random: np.random.Generator) -> Signal:
     x = random.standard_normal((INPUTS, width))
     relu = activation == "ReLU"
-    size, spread, dead = [_size(x)], [_rounded(x.std(axis=0).mean())], []
+    size, spread, dead = [_size(x)], [_spread(x)], []
     for _ in range(depth):
         z = x @ SCHEMES[scheme](random, width, relu).T
         x = np.maximum(z, 0) if relu else np.tanh(z)
         size.append(_size(x))
-        spread.append(_rounded(x.std(axis=0).mean()))
+        spread.append(_spread(x))
         dead.append(_rounded(float((x == 0).all(axis=0).mean())))
     return Signal(scheme=scheme, activation=activation, size=tuple(size), spread=tuple(spread), dead=tuple(dead))
 
 
 def _size(x: Weights) -> float:
-    return _rounded(math.sqrt(float((x * x).mean())))
+    unit, largest = _scaled(x)
+    return _rounded(largest * math.sqrt(float((unit * unit).mean())))
+
+
+def _spread(x: Weights) -> float:
+    unit, largest = _scaled(x)
+    return _rounded(largest * float(unit.std(axis=0).mean()))
+
+
+def _scaled(x: Weights) -> tuple[Weights, float]:
+    """The activations as parts of the largest, and that one: the squares of numbers below 1e-162 would be zero."""
+    largest = float(np.abs(x).max()) or 1.0
+    return x / largest, largest
 
 
 def _rounded(value: float) -> float:
@@ -182,7 +195,8 @@ def _style(scheme: str) -> Any:
 def _draw_sizes(sheet: Sheet, measured: Initialisation, signals: Sequence[Signal]) -> None:
     axes = sheet.axes(left=52, right=96, top=14, bottom=46)
     positive = [value for signal in signals for value in signal.size if value > 0]
-    low, high = math.floor(math.log10(min(positive))) - 1, math.ceil(math.log10(max(positive)) + 0.3)
+    low = max(math.floor(math.log10(min(positive))) - 1, _LEAST_POWER)
+    high = math.ceil(math.log10(max(positive)) + 0.3)
     axes.set_yscale("log")
     axes.set(xlim=(0, measured.depth), ylim=(10.0**low, 10.0**high))
     step = max(1, math.ceil((high - low) / 6))
@@ -237,15 +251,18 @@ def _name_ends(sheet: Sheet, axes: Axes, measured: Initialisation, ends: Sequenc
     apart = text_size("X")[1] + 1
     heights = sorted((height - sheet.top, scheme) for height, scheme in ends)
     places = [height for height, _ in heights]
+    highest, lowest = 8.0, sheet.height - 52  # within the drawing, and above the numbers of the layers
     for _ in range(200):  # push neighbours apart, by the same to either side, until none overlaps
         for upper in range(len(places) - 1):
             short_of = apart - (places[upper + 1] - places[upper])
             if short_of > 1e-6:
                 places[upper] -= short_of / 2
                 places[upper + 1] += short_of / 2
-        lowest = sheet.height - 40
-        overflow = max(places[-1] - lowest, 0)
-        places = [place - overflow for place in places] if overflow and places[0] - overflow > 8 else places
+        below = range(len(places) - 1, -1, -1)
+        places = [
+            min(max(place, highest + index * apart), lowest - after * apart)
+            for (index, place), after in zip(enumerate(places), below, strict=True)
+        ]
     for place, (_, label) in zip(places, heights, strict=True):
         scheme = label.removesuffix(": 0")
         sheet.text(left, place, label, color=_colour(sheet, scheme))
