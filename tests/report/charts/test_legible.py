@@ -3,12 +3,15 @@
 import functools
 import itertools
 import math
+import re
+from dataclasses import asdict
+from pathlib import Path
 
 import pytest
 from matplotlib.lines import Line2D
 
-from convatlas.report.charts import detection, kinds
-from convatlas.report.charts.canvas import LIGHT, NARROW, TEXT, Box, Panel, beeswarm, own_style
+from convatlas.report.charts import detection, kinds, picture
+from convatlas.report.charts.canvas import DARK, LIGHT, NARROW, TEXT, Box, Panel, beeswarm, own_style
 from convatlas.report.charts.labels import Spot, place_labels
 from convatlas.report.charts.picture import compose
 from tests.report.charts.reading import drawn, marks, words
@@ -100,6 +103,14 @@ def test_nothing_is_cut_off_or_overlaps_in_a_file(kind: str) -> None:
         assert panel.title in [text.get_text().replace("\n", " ") for text, _ in read]
     for text, box in read:
         assert box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height, text.get_text()
+
+
+def test_colours_of_a_file_are_those_of_the_pages() -> None:
+    css = (Path(picture.__file__).parents[1] / "templates" / "run.css").read_text(encoding="utf-8")
+    themes = re.findall(r":root \{(.*?)\}", css, flags=re.DOTALL)
+    for own, page in zip((LIGHT, DARK), themes, strict=True):
+        values = dict(re.findall(r"--(\w+): (#\w+);", page))
+        assert asdict(own) == {role: values[role] for role in asdict(own)}
 
 
 def crowd(count: int) -> list[Spot]:
