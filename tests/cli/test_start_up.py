@@ -16,7 +16,7 @@ ALLOWED = {
     "predict, exported": {"onnxruntime", "rich"},
     "predict, on torch": {"torch", "rich"},
     "show": {"torch"},
-    "draw": {"torch", "matplotlib"},  # the widths of its letters
+    "draw": {"torch"},
     "plot": {"matplotlib"},
     "animate": set(),
     "compare": {"torch"},

@@ -1,14 +1,15 @@
 """How wide text is: by the metrics of DejaVu Sans, which matplotlib ships, wider than what browsers use instead."""
 
+import unicodedata
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-import matplotlib as mpl
-from matplotlib.ft2font import FT2Font
+from PIL import ImageFont
 
 FONT: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif'
-_ACCURACY: Final = 100  # the font is measured this large, in px
+_UNITS: Final = 2048  # of the font's own to its size: measured this large, in px, nothing is rounded
 
 
 def width(text: str, size: float, *, bold: bool = False) -> float:
@@ -41,15 +42,17 @@ def wrap(pieces: tuple[str, ...], size: float, longest: float, *, bold: bool = F
 
 @cache
 def _advance(character: str, bold: bool) -> float:
-    """As a share of the size."""
-    font = _font(bold)
-    font.set_text(character)
-    return font.load_char(ord(character)).linearHoriAdvance / 65536 / _ACCURACY
+    """As a share of the size; Chinese letters, which the font lacks, are squares."""
+    if unicodedata.east_asian_width(character) in "WF":
+        return 1.0
+    return _font(bold).getlength(character) / _UNITS
 
 
 @cache
-def _font(bold: bool) -> FT2Font:
-    file = Path(mpl.get_data_path()) / "fonts" / "ttf" / f"DejaVuSans{'-Bold' if bold else ''}.ttf"
-    font = FT2Font(str(file))
-    font.set_size(_ACCURACY, 72)
-    return font
+def _font(bold: bool) -> ImageFont.FreeTypeFont:
+    matplotlib = find_spec("matplotlib")  # found, and not imported: half a second
+    assert matplotlib is not None
+    assert matplotlib.origin is not None
+    fonts = Path(matplotlib.origin).parent / "mpl-data" / "fonts" / "ttf"
+    file = fonts / f"DejaVuSans{'-Bold' if bold else ''}.ttf"
+    return ImageFont.truetype(str(file), _UNITS, layout_engine=ImageFont.Layout.BASIC)

@@ -154,7 +154,7 @@ def same(sizes: Sequence[int]) -> str:
 
 def humanised(kind: str) -> str:
     """A class's name in words: "SqueezeExcitation" -> "squeeze excitation"; short forms such as MBConv stay."""
-    words = re.findall(r"[A-Z]+(?![a-z])\w*|[A-Z][a-z0-9]+|[a-z0-9_]+", kind)
+    words = re.findall(r"[A-Z]+(?![a-z])\w*|[A-Z][a-z0-9]+|[^\WA-Z]+", kind)
     return " ".join(each if sum(map(str.isupper, each)) > 1 else each.lower() for each in words).replace("_", " ")
 
 
