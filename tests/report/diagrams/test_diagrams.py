@@ -16,6 +16,7 @@ from convatlas.api.target import find_network
 from convatlas.arithmetic.tracing.trace import Trace, TraceError
 from convatlas.errors import MissingExtra, UsageError
 from convatlas.report.diagrams import Diagram, diagram
+from convatlas.report.diagrams.lettering import width
 from convatlas.report.diagrams.words import humanised
 from tests.report.diagrams.read_back import TIMES, check, check_places, read
 
@@ -151,6 +152,13 @@ def test_a_network_of_the_atlas_brings_its_papers_names() -> None:
     assert [box.name for box in draw("lenet5").boxes[1:-1]] == ["C1", "S2", "C3", "S4", "C5", "F6", "OUTPUT"]
 
 
+def test_a_frame_has_a_name_of_the_code_only_where_the_paper_names_nothing_in_it() -> None:
+    assert [frame.title for frame in drawn("googlenet").frames] == ["inception (3a)"]
+    plain = diagram(traced("googlenet"), title="googlenet")
+    assert [frame.path for frame in plain.frames] == ["stages.0", "stages.0.a", "stages.1", "stages.2"]
+    assert [box.ops for box in plain.boxes] == [box.ops for box in drawn("googlenet").boxes]
+
+
 def test_a_closed_block_says_what_is_in_it() -> None:
     told = {
         text for name in ("resnet18", "googlenet", "nasnet_mobile") for box in drawn(name).boxes for text in box.texts
@@ -169,10 +177,25 @@ def test_a_network_that_stopped_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "words"), [("SqueezeExcitation", "squeeze excitation"), ("MBConv", "MBConv"), ("LPPool2d", "LPPool2d")]
+    ("kind", "words"),
+    [
+        ("SqueezeExcitation", "squeeze excitation"),
+        ("MBConv", "MBConv"),
+        ("LPPool2d", "LPPool2d"),
+        ("殘差Block", "殘差 block"),
+    ],
 )
 def test_classes_are_named_in_words(kind: str, words: str) -> None:
     assert humanised(kind) == words
+
+
+def test_a_class_may_have_a_chinese_name() -> None:
+    named = type("殘差塊", (Odd,), {})()
+    network = run(nn.Sequential(named, nn.Conv2d(6, 4, 1)), 4, 8, 8)
+    picture = diagram(network, title="殘差")
+    check_places(check(picture.svg, network))
+    assert ">殘差塊<" in picture.svg
+    assert width("殘差塊", 12) == 36
 
 
 def test_what_is_folded_is_counted_and_its_dense_links_are_told() -> None:

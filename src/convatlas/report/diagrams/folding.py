@@ -224,9 +224,16 @@ class _Folder:
         )
 
     def _framed(self, group: Group, run: int, within: "_Within") -> bool:
-        """Whether a frame says something: a block, a repetition, a stage of its own, or what the paper names."""
-        told = group.joins or group.is_stage or self._depth is not None
-        return bool(group.path) and (run > 1 or bool(self._name(group.path)) or (told and not within))
+        """Whether a frame says something: a repetition, what the paper names, a block, or a stage of its own.
+
+        A stage that the paper does not name is none of its own where the paper names what is in it.
+        """
+        if not group.path or run > 1 or self._name(group.path):
+            return bool(group.path)
+        if within:
+            return False
+        own = group.is_stage and not any(path.startswith(f"{group.path}.") for path in self._names)
+        return group.joins or own or self._depth is not None
 
     def _times(self, run: int, frame: int | None) -> int:
         return run * (self._frames[frame].times if frame is not None else 1)
