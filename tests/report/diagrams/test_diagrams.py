@@ -150,6 +150,8 @@ def test_parts_have_the_papers_names() -> None:
 def test_a_network_of_the_atlas_brings_its_papers_names() -> None:
     assert {"conv2_x", "conv5_x"} <= {frame.title for frame in draw("resnet50").frames}
     assert [box.name for box in draw("lenet5").boxes[1:-1]] == ["C1", "S2", "C3", "S4", "C5", "F6", "OUTPUT"]
+    # Its first one is alone in a Sequential.
+    assert [box.name for box in draw("overfeat_fast").boxes if box.role == "convolution"][:2] == ["layer 1", "layer 2"]
 
 
 def test_a_frame_has_a_name_of_the_code_only_where_the_paper_names_nothing_in_it() -> None:

@@ -139,7 +139,8 @@ class _Builder:
             return self._layer(call, live)
         children = self._merged(self._children(index))
         if len(children) == 1 and isinstance(children[0], Leaf):
-            return [_at(children[0], call.path)]
+            named = children[0].path in self._names and call.path not in self._names  # conv1 alone in a Sequential
+            return [children[0] if named else _at(children[0], call.path)]
         group = self._group(call.path, call.kind, children)
         if self._depth is not None:
             return [closed(group) if call.depth >= self._depth else group]
