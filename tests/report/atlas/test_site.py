@@ -166,6 +166,13 @@ def test_a_network_s_page_says_what_its_card_says(folder: Path) -> None:
     assert "torchvision/resnet50/IMAGENET1K_V2" in page
 
 
+def test_what_a_card_has_between_backticks_is_code(folder: Path) -> None:
+    page = (folder / "networks" / "googlenet.html").read_text(encoding="utf-8")
+    assert any("`aux=True`" in words for words in card("googlenet").features)
+    assert "<code>aux=True</code>" in page
+    assert "`" not in re.sub(r"<pre\b.*?</pre>", "", without_pictures(page), flags=re.DOTALL)
+
+
 def test_a_parent_without_a_page_is_named_and_not_linked(folder: Path) -> None:
     page = read(folder / "networks" / "resnet50.html")
     assert "resnet50_paper" in card("resnet50").parents

@@ -1,5 +1,6 @@
 """From a template to a page: what every page has around its main part."""
 
+import re
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -26,6 +27,7 @@ _SECTIONS: Final = {  # folder -> which entry of the navigation its pages belong
     "concepts": "concepts.html",
     "questions": "questions.html",
 }
+_CODE: Final = re.compile(r"`([^`]+)`")
 
 
 def short(count: float) -> str:
@@ -44,12 +46,15 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"plain": plain, "chinese": _chinese, "short": short, "slug": slugged}
+    environment.filters |= {"plain": plain, "words": _words, "short": short, "slug": slugged}
     return environment
 
 
-def _chinese(text: str) -> Markup:
-    return text if isinstance(text, Markup) else chinese(plain(text))
+def _words(text: str) -> Markup:
+    """Its Chinese marked as such, and as code what stands between backticks."""
+    if isinstance(text, Markup):
+        return text
+    return Markup(_CODE.sub(r"<code>\1</code>", str(chinese(plain(text)))))
 
 
 _ENVIRONMENT: Final = _environment()
