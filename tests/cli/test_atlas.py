@@ -1,6 +1,11 @@
 """`convatlas atlas`: what it says, what it refuses, and that nothing is left where it fails."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -130,6 +135,22 @@ def test_a_page_that_fails_leaves_the_earlier_atlas_as_it_was(
     assert err == "error: concepts/a.md, example 1 (line 1 of the text): ZeroDivisionError: division by zero\n"
     assert {path: path.read_bytes() for path in site.rglob("*") if path.is_file()} == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["site", "words"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C reaches a group of processes by other ways there")
+def test_ctrl_c_while_processes_start_ends_quietly_and_leaves_nothing(tmp_path: Path) -> None:
+    command = (sys.executable, "-m", "convatlas", "atlas", "--out", "site", "--networks", "lenet5", "--workers", "2")
+    building = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    while building.poll() is None and not list(tmp_path.iterdir()):
+        time.sleep(0.05)
+    time.sleep(0.5)
+    os.killpg(building.pid, signal.SIGINT)
+    said, _ = building.communicate(timeout=60)
+    assert said == ""
+    assert building.returncode == 130
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_without_the_packages_of_the_extra_it_says_which(

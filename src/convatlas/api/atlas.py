@@ -5,10 +5,12 @@ import multiprocessing
 import os
 import re
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
@@ -204,7 +206,9 @@ def _all_made(folder: Path, site: Site, jobs: Sequence[_Job], workers: int) -> I
         initargs=(folder, site),
     )
     try:
-        for done in as_completed([pool.submit(_make, job) for job in jobs]):
+        with _uninterrupted():  # as long as processes start, which inherit it
+            waiting = [pool.submit(_make, job) for job in jobs]
+        for done in as_completed(waiting):
             yield done.result()
     except BrokenProcessPool:
         raise ConvatlasError(
@@ -212,6 +216,19 @@ def _all_made(folder: Path, site: Site, jobs: Sequence[_Job], workers: int) -> I
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C does nothing meanwhile; only in the main thread, which alone it reaches."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Builder:
@@ -250,9 +267,9 @@ _BUILDER: _Builder | None = None  # of a worker process
 
 def _start_worker(folder: Path, site: Site) -> None:
     global _BUILDER  # noqa: PLW0603 - a process pool has no other place for what its jobs share
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for us
     import torch  # noqa: PLC0415
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits for us
     torch.set_num_threads(1)
     _BUILDER = _Builder(folder, site)
 
