@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import (
+    atlas,
     coco_ap,
     coco_reading,
     cold_start,
@@ -24,6 +25,7 @@ from benchmarks import (
     scratch,
     selective_search,
     show,
+    start_up,
     transfer,
     windows,
     zoo,
@@ -51,6 +53,8 @@ MEASUREMENTS = {
     "nms": nms,
     "windows": windows,
     "show": show,
+    "start_up": start_up,
+    "atlas": atlas,
 }
 
 

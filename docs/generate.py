@@ -1,4 +1,4 @@
-"""Writes the pages cli, detection, errata, models, families, parity and zoo of docs/, and the README's tables.
+"""Writes the generated pages of docs/ (see `pages`) and the README's tables.
 
 Run it as `python docs/generate.py`.
 `--check` writes nothing and exits 1 when something on disk differs from what the code says.
@@ -25,7 +25,8 @@ from convatlas.cli import app
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the benchmarks are beside the package, not in it
 import detection_page  # noqa: E402
-from benchmarks import families, parity, zoo  # noqa: E402
+import start_up_page  # noqa: E402
+from benchmarks import families, parity, start_up, zoo  # noqa: E402
 from benchmarks.__main__ import MEASUREMENTS  # noqa: E402
 
 NOTICE = "<!-- Written by docs/generate.py from the code (`make docs`): edit the code instead. -->\n"
@@ -263,7 +264,7 @@ def measured_table() -> str:
     rows = ["| Measured | With |", "| --- | --- |"]
     machines = set()
     for name, measurement in MEASUREMENTS.items():
-        if measurement in (families, parity, zoo, *detection_page.MEASURED.values()):  # a page of its own
+        if measurement in (families, parity, start_up, zoo, *detection_page.MEASURED.values()):  # a page of its own
             continue
         result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         machines.add(_machine(result.pop("machine")))
@@ -274,6 +275,7 @@ def measured_table() -> str:
         "[Boxes and proposals](docs/detection.md): non-maximum suppression, recall and time of every method.",
         "[One member of each family, trained alike](docs/families.md): accuracy, time and memory of equal steps.",
         "[Ours against the peers](docs/parity.md): parameters, MACs and outputs beside those of other libraries.",
+        "[Start-up](docs/start-up.md): what each verb imports, and how long a fresh process takes for a small task.",
         "[The whole zoo](docs/zoo.md): year, size, published accuracy and the time of one picture, network by network.",
     ]
     return "\n".join([*rows, "", *words, ""])
@@ -365,6 +367,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "models.md": models_page(),
         ROOT / "docs" / "families.md": families_page(),
         ROOT / "docs" / "parity.md": parity_page(),
+        ROOT / "docs" / "start-up.md": f"{NOTICE}\n{start_up_page.page()}",
         ROOT / "docs" / "zoo.md": zoo_page(),
         ROOT / "README.md": readme((ROOT / "README.md").read_text(encoding="utf-8")),
     }

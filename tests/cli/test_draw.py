@@ -6,7 +6,9 @@ from xml.etree import ElementTree
 
 import pytest
 
+import convatlas
 from convatlas.cli import main
+from convatlas.errors import UsageError
 
 pytest.importorskip("pygraphviz")
 pytestmark = pytest.mark.row("I-04")
@@ -43,6 +45,12 @@ def test_json_is_the_only_thing_on_stdout(capsys: pytest.CaptureFixture[str], tm
     assert described["links"][-1]["shapes"] == [[7]]
     assert described["width"] <= 390
     assert "stem.conv.weight" in described["boxes"][1]["parameters"]
+
+
+@pytest.mark.parametrize("depth", [-1, 1.5, "2", True])
+def test_a_depth_is_a_whole_number(depth: int) -> None:
+    with pytest.raises(UsageError, match="depth: expected a whole number of at least 0"):
+        convatlas.draw("lenet5", depth=depth)
 
 
 def test_a_slide_and_another_depth_are_other_drawings(tmp_path: Path) -> None:

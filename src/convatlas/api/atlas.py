@@ -200,7 +200,7 @@ def _all_made(folder: Path, site: Site, jobs: Sequence[_Job], workers: int) -> I
         yield from map(builder.make, jobs)
         return
     pool = ProcessPoolExecutor(
-        min(workers, 61),  # Windows waits for no more handles at once
+        min(workers, len(jobs), 61),  # Windows waits for no more handles at once
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
         initargs=(folder, site),

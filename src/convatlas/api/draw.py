@@ -38,8 +38,8 @@ def draw(
     """
     if out is not None:
         check_diagram_path("out", Path(out))
-    if depth is not None and depth < 0:
-        raise UsageError(f"depth: expected a whole number of at least 0, got {depth}")
+    if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 0):
+        raise UsageError(f"depth: expected a whole number of at least 0, got {depth!r}")
     found = find_network(target, changes or {})
     names = card(found.name).part_names if found.name in list_models() and not isinstance(target, nn.Module) else {}
     drawn = diagram(trace_of(found, inputs), title=found.name, part_names=names, depth=depth, slide=slide)

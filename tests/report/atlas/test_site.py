@@ -1,6 +1,7 @@
 """A small site, read back: every link, id, picture and heading of every page."""
 
 import itertools
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -8,6 +9,8 @@ from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
 import pytest
+from benchmarks import atlas as benchmark
+from benchmarks.__main__ import RESULTS
 
 from convatlas.api.atlas import _Builder, _jobs, _site, build_atlas
 from convatlas.arithmetic.errata import ERRATA
@@ -253,3 +256,12 @@ def _words(page: Page) -> str:
 
 def _flat(text: str) -> str:
     return " ".join(text.split())
+
+
+def test_what_was_measured_of_the_whole_site() -> None:
+    """The record that `python -m benchmarks atlas` renews: three minutes at most, and no page is a burden."""
+    measured = json.loads((RESULTS / "atlas.json").read_text(encoding="utf-8"))
+    assert measured["networks"] == len(list_models())
+    assert len(measured["seconds"]) == benchmark.ROUNDS
+    assert max(measured["seconds"]) <= 180
+    assert measured["largest_page_bytes"] <= MOST_BYTES

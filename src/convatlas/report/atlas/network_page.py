@@ -24,7 +24,7 @@ def network_page(site: Site, entry: NetworkEntry) -> str:
         "network",
         f"networks/{card.name}.html",
         card.name,
-        f"{card.name}: {card.summary}",
+        f"{card.name}: {card.summary}".replace("`", ""),
         card=card,
         entry=entry,
         figure=figure,

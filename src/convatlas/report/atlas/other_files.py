@@ -53,6 +53,6 @@ def _entry(site: Site, kind: str, key: str, title: str, note: str, *words: str) 
         "key": key,
         "title": title,
         "url": site.place(kind, key) or "",
-        "note": note,
-        "words": searched,
+        "note": note.replace("`", ""),  # cards set code in backticks; here it is plain text
+        "words": searched.replace("`", ""),
     }
