@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import re
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Final
 
@@ -220,15 +220,19 @@ def _all_made(folder: Path, site: Site, jobs: Sequence[_Job], workers: int) -> I
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C does nothing meanwhile; only in the main thread, which alone it reaches."""
-    if threading.current_thread() is not threading.main_thread():
+    """Ctrl-C waits until the end: none is lost, and processes that start meanwhile inherit that they hear none.
+
+    Windows has no such mask: there a process that is just starting says that it was interrupted.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    resource_tracker.ensure_running()  # it lifts the mask when it starts, which the first process would make it do
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class _Builder:
