@@ -13,7 +13,10 @@ from tests.report.animations.frames import Seen, parse, still, style
 
 pytestmark = [pytest.mark.browser, pytest.mark.row("I-07")]
 
-SHARED_CSS = (Path(__file__).parents[2] / "src/convatlas/report/templates/run.css").read_text(encoding="utf-8")
+TEMPLATES = Path(__file__).parents[2] / "src/convatlas/report/templates"
+SHARED_CSS = "".join((TEMPLATES / name).read_text(encoding="utf-8") for name in ("palette.css", "run.css")).replace(
+    '{% include "palette.css" %}', ""
+)
 Open = Callable[..., Page]
 QUICK = ("dilation", "nms")
 NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.every_variant) for name in PRESETS]

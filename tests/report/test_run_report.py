@@ -306,7 +306,7 @@ def test_it_is_written_whole_or_not_at_all(tmp_path: Path):
 
 
 def themes() -> list[dict[str, str]]:
-    css = files("convatlas.report").joinpath("templates", "run.css").read_text(encoding="utf-8")
+    css = files("convatlas.report").joinpath("templates", "palette.css").read_text(encoding="utf-8")
     blocks = re.findall(r":root \{(.*?)\}", css, flags=re.DOTALL)
     return [dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", block)) for block in blocks]
 

@@ -223,7 +223,7 @@ def test_a_step_that_there_is_not_is_refused(step):
 
 
 def test_colours_are_those_of_the_pages():
-    css = (Path(film.__file__).parents[1] / "templates" / "run.css").read_text(encoding="utf-8")
+    css = (Path(film.__file__).parents[1] / "templates" / "palette.css").read_text(encoding="utf-8")
     light, dark = re.findall(r":root \{(.*?)\}", css, flags=re.DOTALL)
     for own, page in ((film.LIGHT, light), (film.DARK, dark)):
         values = dict(re.findall(r"(--\w+): (#\w+);", page))

@@ -106,7 +106,7 @@ def test_nothing_is_cut_off_or_overlaps_in_a_file(kind: str) -> None:
 
 
 def test_colours_of_a_file_are_those_of_the_pages() -> None:
-    css = (Path(picture.__file__).parents[1] / "templates" / "run.css").read_text(encoding="utf-8")
+    css = (Path(picture.__file__).parents[1] / "templates" / "palette.css").read_text(encoding="utf-8")
     themes = re.findall(r":root \{(.*?)\}", css, flags=re.DOTALL)
     for own, page in zip((LIGHT, DARK), themes, strict=True):
         values = dict(re.findall(r"--(\w+): (#\w+);", page))

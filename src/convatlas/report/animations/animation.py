@@ -52,7 +52,7 @@ class Animation(ABC):
         return animated(self.drawing(), seconds=self.seconds, name="animation", standalone=True)
 
     def inline(self, name: str) -> str:
-        """An `<svg>` for HTML, in the page's colours (`templates/run.css`); ids and keyframes begin with `name`."""
+        """An `<svg>` for HTML, in the page's colours (`templates/palette.css`); ids and keyframes begin with `name`."""
         check_name(name)
         return animated(self.drawing(), seconds=self.seconds, name=name, standalone=False)
 

@@ -13,19 +13,16 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from convatlas.errors import UsageError
+from convatlas.report import palette
 from convatlas.report.animations.drawing import MARGIN, SIZE, WIDTH, Box, Drawing, Label, Mark, Shape
 
 SHOWN_WIDTH: Final = 540  # CSS pixels, where there is room
 HINT: Final = "Point at it, tap it or tab to it: it pauses."
 _HINT_HEIGHT: Final = 24
 
-# The variables of a page, as `templates/run.css` has them; a file of its own brings them along.
-LIGHT: Final = (
-    "--page:#ffffff;--ink:#1b1f24;--muted:#57606a;--line:#dfe3e8;--cell:#f5f6f8;--answer:#1a5fb4;--mistake:#b3470f"
-)
-DARK: Final = (
-    "--page:#14171b;--ink:#e8eaed;--muted:#a3abb5;--line:#343a42;--cell:#1d2127;--answer:#82b4f5;--mistake:#f0a26a"
-)
+# The variables of a page; a file of its own brings them along.
+LIGHT: Final = ";".join(f"--{role}:{colour}" for role, colour in palette.LIGHT.items())
+DARK: Final = ";".join(f"--{role}:{colour}" for role, colour in palette.DARK.items())
 _FONT: Final = 'system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue","Liberation Sans",Arial,sans-serif'
 _LOOKS: Final = {
     "text": f"fill:var(--ink);font-size:{SIZE}px;font-variant-numeric:tabular-nums",

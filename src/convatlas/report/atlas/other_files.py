@@ -12,8 +12,11 @@ def other_files(site: Site) -> Mapping[str, str]:
     from convatlas.report.charts.kinds import CHART_STYLE  # noqa: PLC0415 - brings matplotlib: half a second
 
     folder = importlib.resources.files(__package__) / "static"
-    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("atlas.css", "atlas.js"))
-    return {"atlas.css": style + CHART_STYLE, "atlas.js": script, "search.js": search_script(site)}
+    palette = importlib.resources.files("convatlas.report") / "templates" / "palette.css"
+    colours, style, script = (
+        file.read_text(encoding="utf-8") for file in (palette, folder / "atlas.css", folder / "atlas.js")
+    )
+    return {"atlas.css": colours + style + CHART_STYLE, "atlas.js": script, "search.js": search_script(site)}
 
 
 def search_script(site: Site) -> str:

@@ -17,7 +17,7 @@ from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from convatlas.report import svg
+from convatlas.report import palette, svg
 from convatlas.report.svg import PIXELS_AN_INCH, new_figure
 
 TEXT: Final = 11.5  # font size in CSS pixels; never smaller
@@ -64,25 +64,9 @@ ROLES: Final = Palette(
     cell=svg.CELL,
     page=svg.PAGE,
 )
-# Those of the reports' pages, light and dark.
-LIGHT: Final = Palette(
-    ink="#1b1f24",
-    muted="#57606a",
-    line="#dfe3e8",
-    answer="#1a5fb4",
-    mistake="#b3470f",
-    cell="#f5f6f8",
-    page="#ffffff",
-)
-DARK: Final = Palette(
-    ink="#e8eaed",
-    muted="#a3abb5",
-    line="#343a42",
-    answer="#82b4f5",
-    mistake="#f0a26a",
-    cell="#1d2127",
-    page="#14171b",
-)
+# Those of the pages, for files.
+LIGHT: Final = Palette(**palette.LIGHT)
+DARK: Final = Palette(**palette.DARK)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,26 +6,19 @@ trace, from 0: "3-5 9"; -1 is the output, -2 the first input. Several shapes, of
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from xml.etree import ElementTree
 
 from convatlas.report.diagrams.folding import Box, Folded
 from convatlas.report.diagrams.layout import LABEL_TEXT, LINE_HEIGHT, TEXT, Area, Layout, Line, Point
 from convatlas.report.diagrams.lettering import FONT
+from convatlas.report.palette import DARK, LIGHT
 from convatlas.report.words import plain
 
 MARGIN: Final = 8  # px around all
 HEADING: Final = 34  # px for a title at the top
 _HEAD: Final = (7.0, 3.2)  # length and half the width of an arrow's head
-_LIGHT: Final = {
-    "page": "#ffffff", "ink": "#1b1f24", "muted": "#57606a", "line": "#dfe3e8", "cell": "#f5f6f8",
-    "answer": "#1a5fb4", "mistake": "#b3470f",
-}  # fmt: skip
-_DARK: Final = {
-    "page": "#14171b", "ink": "#e8eaed", "muted": "#a3abb5", "line": "#343a42", "cell": "#1d2127",
-    "answer": "#82b4f5", "mistake": "#f0a26a",
-}  # fmt: skip
 # What a role looks like: its outline differs as well as its colour.
 _STYLE: Final = f"""
 text {{ font: {TEXT}px {FONT}; fill: var(--ink); text-anchor: middle }}
@@ -117,12 +110,12 @@ def _style(name: str, standalone: bool) -> str:
     rules = [f"#{name} {each}" for each in _STYLE.strip().splitlines()]
     rules = [each.replace(", .", f", #{name} .") if "{" in each else each for each in rules]
     if standalone:
-        rules.insert(0, f"#{name} {{ {_variables(_LIGHT)} }}")
-        rules.insert(1, f"@media (prefers-color-scheme: dark) {{ #{name} {{ {_variables(_DARK)} }} }}")
+        rules.insert(0, f"#{name} {{ {_variables(LIGHT)} }}")
+        rules.insert(1, f"@media (prefers-color-scheme: dark) {{ #{name} {{ {_variables(DARK)} }} }}")
     return "\n".join(rules)
 
 
-def _variables(colours: dict[str, str]) -> str:
+def _variables(colours: Mapping[str, str]) -> str:
     return "; ".join(f"--{role}: {colour}" for role, colour in colours.items())
 
 
