@@ -3,7 +3,6 @@
 import importlib.metadata
 import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ import numpy as np
 
 from convatlas.engine.bundle import ONNX, WEIGHTS, Bundle
 from convatlas.engine.predict.engines import OF_THE_GRAPH, Engine, EngineKind, installed, load_engine, usual
+from convatlas.engine.processor import processor_name
 from convatlas.errors import ConvatlasError, SaveError
 from convatlas.files import write_text
 
@@ -71,21 +71,12 @@ def fastest(folder: Path, bundle: Bundle, threads: int | None) -> tuple[Fastest,
 
 def _machine(bundle: Bundle, threads: int | None) -> dict[str, object]:
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count() or 1,
         "threads": threads,  # None: each engine's own choice
         "versions": {name: _version(name) for name in ("onnxruntime", "openvino", "torch")},
         "graph": bundle.files.get(ONNX, bundle.files[WEIGHTS]),
     }
-
-
-def _processor() -> str:
-    """The processor's model, of which `platform` knows no more than the kind ("x86_64") on Linux."""
-    try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
-            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def _version(package: str) -> str:

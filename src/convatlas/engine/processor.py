@@ -1,0 +1,20 @@
+"""Which processor this is: what is measured or prepared on one machine does not hold for another."""
+
+import functools
+import platform
+from pathlib import Path
+
+
+@functools.cache
+def processor_name() -> str:
+    """The processor's model, of which `platform` knows no more than the kind ("x86_64") on Linux."""
+    return _from_cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _from_cpuinfo(field: str) -> str:
+    """The first processor's value of a field of /proc/cpuinfo; "" where there is none, or no Linux."""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith(field))
+    except (OSError, StopIteration):
+        return ""
