@@ -49,6 +49,10 @@ class BundleError(ConvatlasError):
     """A bundle that is incomplete, altered, or written by a newer version."""
 
 
+class EngineError(BundleError):
+    """A graph that an engine does not take, such as one with an operator that it does not have."""
+
+
 class CheckpointError(ConvatlasError):
     """A checkpoint that cannot be read, or does not belong to the run."""
 

@@ -130,9 +130,10 @@ def test_no_bundle(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_altered_bundle(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_corners(here / "altered")
-    (folder / "model.safetensors").write_bytes(b"other")
-    assert run(folder, "a.png") == 1
-    assert "model.safetensors: altered" in capsys.readouterr().err
+    for file, engine in (("model.onnx", "onnx"), ("model.onnx", "openvino"), ("model.safetensors", "torch")):
+        (folder / file).write_bytes(b"other")
+        assert run(folder, "a.png", "--engine", engine) == 1
+        assert f"{file}: altered" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("here")

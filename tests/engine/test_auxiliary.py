@@ -10,7 +10,7 @@ import torch
 from convatlas.api.train import resume, train
 from convatlas.data.preprocess import Preprocess
 from convatlas.data.source import open_data
-from convatlas.engine.bundle import Bundle, write_bundle
+from convatlas.engine.bundle import ONNX, Bundle, write_bundle
 from convatlas.engine.deploy import load_deployed
 from convatlas.engine.observer import Observer
 from convatlas.engine.parts import parts
@@ -51,7 +51,9 @@ def test_a_bundle_is_without_them_from_training_to_the_exported_graph(tmp_path):
     assert not any(name.startswith("aux") for name in deployed.network.state_dict())
     pixels = torch.randint(0, 256, (3, 3, 64, 64), dtype=torch.uint8)
     with torch.no_grad():
-        np.testing.assert_allclose(OnnxEngine(result.path / "bundle")(pixels.numpy()), deployed(pixels), atol=1e-4)
+        np.testing.assert_allclose(
+            OnnxEngine(result.path / "bundle" / ONNX)(pixels.numpy()), deployed(pixels), atol=1e-4
+        )
     # They have learnt, and the checkpoint to go on from has them.
     kept = safetensors.torch.load_file(next((result.path / "checkpoints").glob("last*.safetensors")))
     assert any("aux1.fc2.weight" in name for name in kept)

@@ -13,7 +13,7 @@ from PIL import Image
 from convatlas.data.preprocess import Preprocess
 from convatlas.data.source import open_data, open_pictures
 from convatlas.engine import export
-from convatlas.engine.bundle import read_bundle, write_bundle
+from convatlas.engine.bundle import ONNX, read_bundle, write_bundle
 from convatlas.engine.deploy import load_deployed
 from convatlas.engine.export import export_bundle, export_onnx
 from convatlas.engine.predict.onnx_engine import OnnxEngine
@@ -52,7 +52,7 @@ def exported(
 def test_the_graph_gives_the_networks_logits_for_any_number_of_pictures(
     exported: Path, digits: NDArray[np.uint8]
 ) -> None:
-    engine = OnnxEngine(exported)
+    engine = OnnxEngine(exported / ONNX)
     _, deployed = load_deployed(exported)
     for number in (1, 2, 7, 200):
         with torch.no_grad():
@@ -99,7 +99,7 @@ def test_weights_beside_the_graph_and_back(
     export_onnx(folder, digits[:5], "digits")
     assert set(read_bundle(folder).files) == {"model.safetensors", "model.onnx", "model.onnx.data"}
     assert (folder / "model.onnx.data").stat().st_size > 100_000
-    assert OnnxEngine(folder)(digits[:3]).shape == (3, 10)
+    assert OnnxEngine(folder / ONNX)(digits[:3]).shape == (3, 10)
 
     monkeypatch.undo()
     export_onnx(folder, digits[:5], "digits")

@@ -1,27 +1,31 @@
 """The engines behind one Predictor, and the quickest of them."""
 
+import dataclasses
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
 
 from convatlas.data.preprocess import Preprocess
-from convatlas.engine.bundle import Bundle, read_bundle, write_bundle
+from convatlas.engine.bundle import ONNX, Bundle, read_bundle, update_bundle, write_bundle
 from convatlas.engine.export import export_onnx
+from convatlas.engine.predict import engines
 from convatlas.engine.predict import fastest as module
-from convatlas.engine.predict.engines import Engine, EngineKind, load_engine, usual
+from convatlas.engine.predict.engines import Engine, EngineKind, EngineName, load_engine, usual
 from convatlas.engine.predict.fastest import RECORD, Fastest, fastest
 from convatlas.engine.predict.openvino_engine import OpenVinoEngine
 from convatlas.engine.predict.predictor import Predictor
-from convatlas.errors import BundleError, MissingExtra, SaveError, UsageError
+from convatlas.errors import BundleError, EngineError, MissingExtra, SaveError, UsageError
 from convatlas.models import create_model
 from tests.cli.commands import predict
-from tests.engine.bundles import CORNERS, corners, write_corners
+from tests.engine.bundles import CORNERS, PARITY, corners, write_corners
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +51,7 @@ def noise(count: int) -> NDArray[np.uint8]:
 
 @pytest.mark.row("J-01")
 def test_openvino_gives_what_is_computed_by_hand(tmp_path: Path):
-    engine = OpenVinoEngine(write_corners(tmp_path / "b"), threads=1)
+    engine = OpenVinoEngine(write_corners(tmp_path / "b") / ONNX, threads=1)
     pixels = np.random.default_rng(0).integers(0, 256, (5, 1, 2, 2), dtype=np.uint8)
     first, rest = engine(pixels[:1]), engine(pixels[1:])  # any number at a time, and what was given stays
     expected = pixels.reshape(5, 4).astype(np.float32) @ CORNERS
@@ -80,6 +84,58 @@ def test_openvino_needs_its_extra_and_a_graph(lenet: Path, tmp_path: Path, monke
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match=r"convatlas\[openvino\]"):
         Predictor(lenet, engine="openvino")
+
+
+# --- An engine that does not take the network
+
+
+def refusing(*kinds: str) -> Callable[[Path, Bundle, EngineKind, int | None], Engine]:
+    def load(folder: Path, bundle: Bundle, kind: EngineKind, threads: int | None) -> Engine:
+        if kind in kinds:
+            raise EngineError(f"{kind} does not have this operator")
+        return load_engine(folder, bundle, kind, threads)
+
+    return load
+
+
+@pytest.mark.parametrize(
+    ("asked", "refused", "taken"),
+    [
+        ("openvino", ("openvino",), "onnx"),
+        ("openvino", ("openvino", "onnx"), "torch"),
+        (None, ("onnx",), "torch"),
+        ("compiled", ("compiled",), "onnx"),
+    ],
+)
+def test_another_engine_answers_and_that_is_said(
+    lenet: Path, monkeypatch: pytest.MonkeyPatch, asked: EngineName | None, refused: tuple[str, ...], taken: str
+):
+    monkeypatch.setattr(engines, "load_engine", refusing(*refused))
+    said: list[str] = []
+    predictor = Predictor(lenet, engine=asked, threads=1, say=said.append)
+    assert predictor.engine.name == taken
+    assert said == [f"{refused[0]} does not have this operator: answering with {taken} instead"]
+    with pytest.warns(UserWarning, match=f"answering with {taken} instead"):  # aloud without a listener, too
+        Predictor(lenet, engine=asked, threads=1)
+
+
+def test_where_none_takes_it_the_first_says_why(lenet: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(engines, "load_engine", refusing("openvino", "onnx", "torch"))
+    with pytest.raises(EngineError, match="openvino does not have this operator"):
+        Predictor(lenet, engine="openvino")
+
+
+def test_a_real_operator_that_no_runtime_has(tmp_path: Path):
+    """ONNX allows any domain; the graph is then refused when it is loaded, and torch has no network to offer."""
+    folder = write_corners(tmp_path / "b")
+    model = onnx.load(folder / ONNX)
+    model.graph.node[0].domain = "somebody.else"
+    model.opset_import.append(onnx.helper.make_opsetid("somebody.else", 1))
+    onnx.save(model, tmp_path / "graph.onnx")
+    update_bundle(folder, dataclasses.replace(read_bundle(folder), parity=PARITY), {ONNX: tmp_path / "graph.onnx"})
+    for engine in ("onnx", "openvino"):
+        with pytest.raises(EngineError, match="cannot load it"):
+            load_engine(folder, read_bundle(folder), engine, 1)
 
 
 # --- The quickest

@@ -81,7 +81,9 @@ def predict(
         # Not the default by way of find_bundle: a folder of that name here may hold anything.
         find = published_bundle if model is None else find_bundle
         bundle = find(model or DEFAULT_MODEL, offline=offline or None, progress=progress, say=note)
-    predictor = Predictor(bundle, engine=cast("EngineName | None", engine), threads=threads, batch_size=batch_size)
+    predictor = Predictor(
+        bundle, engine=cast("EngineName | None", engine), threads=threads, batch_size=batch_size, say=note
+    )
     if predictor.choice:
         note(predictor.choice)
     answers = predictor.iterate(sources, top=top, threshold=threshold)

@@ -190,14 +190,19 @@ def read_bundle(path: Path, *, verify: bool = True) -> Bundle:
     """
     folder = bundle_folder(path)
     bundle = _from_json(_read_json(folder / DESCRIPTION), folder / DESCRIPTION)
-    for name, digest in bundle.files.items():
+    for name in bundle.files:
         if not (folder / name).is_file():
             raise BundleError(f"{folder / name}: missing; copy the whole folder again, or train or export again")
-        if verify and sha256(folder / name) != digest:
-            raise BundleError(
-                f"{folder / name}: altered since it was written (its SHA-256 differs); copy it again, or train again"
-            )
+    if verify:
+        for name, digest in bundle.files.items():
+            verify_file(folder / name, digest)
     return bundle
+
+
+def verify_file(file: Path, digest: str) -> None:
+    """Raise BundleError unless the file of a bundle has this SHA-256: is as it was written."""
+    if sha256(file) != digest:
+        raise BundleError(f"{file}: altered since it was written (its SHA-256 differs); copy it again, or train again")
 
 
 def read_tensors(folder: Path) -> dict[str, NDArray[np.generic]]:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from convatlas.engine.bundle import WEIGHTS, Bundle, bundle_folder, read_bundle, read_tensors
+from convatlas.engine.bundle import WEIGHTS, Bundle, bundle_folder, read_bundle, read_tensors, verify_file
 from convatlas.errors import BundleError, UsageError
 from convatlas.layers.normalize import Normalize
 from convatlas.models import create_model
@@ -51,7 +51,8 @@ def load_deployed(path: Path, device: str | torch.device = "cpu") -> tuple[Bundl
     Raises UsageError when there is no bundle, BundleError when it is altered or its tensors do not fit its network.
     """
     folder = bundle_folder(path)
-    bundle = read_bundle(folder)
+    bundle = read_bundle(folder, verify=False)
+    verify_file(folder / WEIGHTS, bundle.files[WEIGHTS])
     try:
         network = create_model(bundle.model, **bundle.changes)
     except (UsageError, TypeError, ValueError, RuntimeError, MemoryError) as error:

@@ -1,5 +1,6 @@
 """A bundle's network as an ONNX graph, kept only when it gives the network's own answers on real pictures."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import tempfile
@@ -16,6 +17,7 @@ from convatlas.engine.bundle import ONNX, ONNX_DATA, Bundle, Parity, bundle_fold
 from convatlas.engine.deploy import Deployed, load_deployed
 from convatlas.engine.predict.answer import probabilities
 from convatlas.engine.predict.onnx_engine import OnnxEngine
+from convatlas.engine.predict.prepared import prepare_graph
 from convatlas.engine.run import read_membership, run_around
 from convatlas.engine.versions import EXPORT_PACKAGES, can_export
 from convatlas.errors import BundleError, DataError, ExportError, MissingExtra, PictureError, SaveError, UsageError
@@ -69,12 +71,14 @@ def export_onnx(path: Path, pictures: NDArray[np.uint8], data: str) -> Parity:
     with tempfile.TemporaryDirectory(prefix="convatlas-", ignore_cleanup_errors=True) as temporary:
         graph = Path(temporary) / ONNX
         _write_graph(deployed, pictures, graph)
-        parity = _compare(bundle, deployed, graph.parent, pictures, data)
+        parity = _compare(bundle, deployed, graph, pictures, data)
         extra = {file.name: file for file in (graph, graph.with_name(ONNX_DATA)) if file.exists()}
         earlier = {name: digest for name, digest in bundle.files.items() if name not in (ONNX, ONNX_DATA)}
-        update_bundle(folder, dataclasses.replace(bundle, parity=parity, files=earlier), extra)
+        exported = update_bundle(folder, dataclasses.replace(bundle, parity=parity, files=earlier), extra)
     if ONNX_DATA not in extra:
         (folder / ONNX_DATA).unlink(missing_ok=True)
+    with contextlib.suppress(SaveError):  # no room for it: a start will only take longer
+        prepare_graph(folder, exported)
     return parity
 
 
@@ -149,10 +153,10 @@ def _write_graph(deployed: Deployed, pictures: NDArray[np.uint8], graph: Path) -
         raise SaveError(f"{graph}: could not be written ({error.strerror or error})") from error
 
 
-def _compare(bundle: Bundle, deployed: Deployed, folder: Path, pictures: NDArray[np.uint8], data: str) -> Parity:
+def _compare(bundle: Bundle, deployed: Deployed, graph: Path, pictures: NDArray[np.uint8], data: str) -> Parity:
     """The parity record, or ExportError when the graph does not keep to the tolerance."""
     try:
-        engine = OnnxEngine(folder)
+        engine = OnnxEngine(graph)
     except BundleError as error:
         raise ExportError(f"the ONNX graph was not kept: {error}") from error
     chunks = [pictures[start : start + CHUNK] for start in range(0, len(pictures), CHUNK)]

@@ -1,21 +1,26 @@
 """The engines that answer a bundle's pictures, and which one is taken."""
 
 import importlib.util
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convatlas.engine.bundle import Bundle
+from convatlas.engine.bundle import ONNX, ONNX_DATA, Bundle
 from convatlas.engine.predict.onnx_engine import OnnxEngine
 from convatlas.engine.predict.openvino_engine import OpenVinoEngine
-from convatlas.errors import MissingExtra, UsageError, did_you_mean
+from convatlas.engine.predict.prepared import prepared_graph
+from convatlas.engine.predict.verify import verifying
+from convatlas.errors import BundleError, EngineError, MissingExtra, UsageError, did_you_mean
 
 EngineKind = Literal["onnx", "openvino", "torch", "compiled"]
 EngineName = Literal["auto", "onnx", "openvino", "torch", "compiled"]
 ENGINES: Final[tuple[EngineName, ...]] = get_args(EngineName)
 OF_THE_GRAPH: Final = {"onnx": ("onnxruntime", "export"), "openvino": ("openvino", "openvino")}  # package, extra
+_IN_TURN: Final[tuple[EngineKind, ...]] = ("onnx", "torch")  # what is tried where another does not take the network
+Say = Callable[[str], None]
 
 
 class Engine(Protocol):
@@ -48,19 +53,58 @@ def installed(kind: EngineKind) -> bool:
 
 
 def load_engine(folder: Path, bundle: Bundle, kind: EngineKind, threads: int | None) -> Engine:
-    """The engine of this kind for a bundle.
+    """The engine of this kind for a bundle; the files that it reads are compared with their SHA-256.
 
-    Raises UsageError where it needs an export that the bundle does not have, MissingExtra without its packages, and
-    BundleError for a graph that it cannot use.
+    Raises UsageError where it needs an export that the bundle does not have, MissingExtra without its packages,
+    EngineError for a network that it cannot use, and BundleError for a file that is altered.
     """
     if kind in OF_THE_GRAPH and not bundle.exported:
         raise UsageError(f"{folder}: is not exported to ONNX; first run: convatlas export {folder}")
     if not installed(kind):
         raise MissingExtra(f"predicting with {OF_THE_GRAPH[kind][0]}", OF_THE_GRAPH[kind][1])
     if kind == "onnx":
-        return OnnxEngine(folder, threads)
+        return _on_onnx_runtime(folder, bundle, threads)
     if kind == "openvino":
-        return OpenVinoEngine(folder, threads)
+        with verifying(_graph_files(folder, bundle)):
+            return OpenVinoEngine(folder / ONNX, threads)
     from convatlas.engine.predict.torch_engine import CompiledEngine, TorchEngine  # noqa: PLC0415 - seconds to import
 
     return CompiledEngine(folder, threads) if kind == "compiled" else TorchEngine(folder, threads)
+
+
+def load_or_fall_back(folder: Path, bundle: Bundle, kind: EngineKind, threads: int | None, say: Say) -> Engine:
+    """The engine of this kind, or the next one that takes the network, which is then said.
+
+    Raises what `load_engine` raises for this kind, but EngineError only where no other engine can be had.
+    """
+    others = [other for other in _IN_TURN if other != kind and installed(other)]
+    usable = [other for other in others if bundle.exported or other not in OF_THE_GRAPH]
+    refusals: list[BundleError] = []
+    for each in (kind, *usable):
+        try:
+            engine = load_engine(folder, bundle, each, threads)
+        except BundleError as error:
+            if not refusals and not isinstance(error, EngineError):
+                raise
+            refusals.append(error)
+            continue
+        if refusals:
+            say(f"{refusals[0]}: answering with {each} instead")
+        return engine
+    raise refusals[0]
+
+
+def _on_onnx_runtime(folder: Path, bundle: Bundle, threads: int | None) -> OnnxEngine:
+    ready = prepared_graph(folder, bundle)
+    if ready is not None:
+        try:
+            with verifying(ready.digests):
+                return OnnxEngine(ready.graph, threads, optimised=True)
+        except BundleError:  # damaged, but no part of the bundle: the graph itself will do, only later
+            pass
+    with verifying(_graph_files(folder, bundle)):
+        return OnnxEngine(folder / ONNX, threads)
+
+
+def _graph_files(folder: Path, bundle: Bundle) -> dict[Path, str]:
+    return {folder / name: bundle.files[name] for name in (ONNX, ONNX_DATA) if name in bundle.files}

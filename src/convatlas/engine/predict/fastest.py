@@ -1,5 +1,6 @@
 """Which engine is quickest on this machine: measured once, remembered beside the bundle, told in a sentence."""
 
+import contextlib
 import importlib.metadata
 import json
 import os
@@ -14,8 +15,9 @@ import numpy as np
 
 from convatlas.engine.bundle import ONNX, WEIGHTS, Bundle
 from convatlas.engine.predict.engines import OF_THE_GRAPH, Engine, EngineKind, installed, load_engine, usual
+from convatlas.engine.predict.prepared import prepare_graph, prepared_graph
 from convatlas.engine.processor import processor_name
-from convatlas.errors import ConvatlasError, SaveError
+from convatlas.errors import ConvatlasError, EngineError, SaveError
 from convatlas.files import write_text
 
 RECORD: Final = "engines.json"
@@ -89,6 +91,9 @@ def _version(package: str) -> str:
 def _measure(folder: Path, bundle: Bundle, threads: int | None, machine: dict[str, object]) -> Fastest:
     """Load the engines that are there and let them answer the same picture of noise in turn."""
     picture = np.random.default_rng(0).integers(0, 256, (1, *bundle.preprocess.shape), dtype=np.uint8)
+    if installed("onnx") and bundle.exported and prepared_graph(folder, bundle) is None:
+        with contextlib.suppress(SaveError, EngineError):  # the next process does without, or the engine says why
+            prepare_graph(folder, bundle)
     engines: dict[EngineKind, Engine] = {}
     refused: dict[str, str] = {}
     expected: np.ndarray | None = None

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convatlas.engine.bundle import ONNX
-from convatlas.errors import BundleError, MissingExtra
+from convatlas.errors import EngineError, MissingExtra
 
 
 class OnnxEngine:
@@ -14,10 +13,11 @@ class OnnxEngine:
 
     name = "onnx"
 
-    def __init__(self, folder: Path, threads: int | None = None) -> None:
-        """folder: an exported bundle. threads: None for ONNX Runtime's own choice, one for each physical core.
+    def __init__(self, graph: Path, threads: int | None = None, *, optimised: bool = False) -> None:
+        """graph: an ONNX file. threads: None for ONNX Runtime's own choice, one for each physical core.
 
-        Raises MissingExtra without ONNX Runtime, BundleError for a graph that it cannot use.
+        optimised: the graph is what ONNX Runtime made of another on this machine, and is taken as it is.
+        Raises MissingExtra without ONNX Runtime, EngineError for a graph that it cannot use.
         """
         try:
             import onnxruntime  # noqa: PLC0415
@@ -26,26 +26,26 @@ class OnnxEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 3  # errors only
-        self.path = folder / ONNX
+        if optimised:
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        self.path = graph
         try:
-            self.session = onnxruntime.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
+            self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors share no narrower class
-            raise BundleError(
-                f"{self.path}: ONNX Runtime cannot load it ({first_line(error)}); export again"
-            ) from error
+            raise EngineError(f"{graph}: ONNX Runtime cannot load it ({first_line(error)})") from error
         named = {
             "input": [(value.name, value.type) for value in self.session.get_inputs()],
             "output": [(value.name, value.type) for value in self.session.get_outputs()],
         }
         if named != {"input": [("pixels", "tensor(uint8)")], "output": [("logits", "tensor(float)")]}:
-            raise BundleError(f"{self.path}: expected uint8 pixels -> float logits, found {named}; export again")
+            raise EngineError(f"{graph}: expected uint8 pixels -> float logits, found {named}")
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits of any number of pictures; raises BundleError when the graph fails."""
+        """Logits of any number of pictures; raises EngineError when the graph fails."""
         try:
             (logits,) = self.session.run(["logits"], {"pixels": pixels})
         except Exception as error:  # as above
-            raise BundleError(f"{self.path}: ONNX Runtime cannot run it ({first_line(error)}); export again") from error
+            raise EngineError(f"{self.path}: ONNX Runtime cannot run it ({first_line(error)})") from error
         return np.asarray(logits, dtype=np.float32)
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convatlas.engine.bundle import ONNX
 from convatlas.engine.predict.onnx_engine import first_line
-from convatlas.errors import BundleError, MissingExtra
+from convatlas.errors import EngineError, MissingExtra
 
 
 class OpenVinoEngine:
@@ -15,16 +14,16 @@ class OpenVinoEngine:
 
     name = "openvino"
 
-    def __init__(self, folder: Path, threads: int | None = None) -> None:
-        """folder: an exported bundle. threads: None for OpenVINO's own choice.
+    def __init__(self, graph: Path, threads: int | None = None) -> None:
+        """graph: an ONNX file. threads: None for OpenVINO's own choice.
 
-        Raises MissingExtra without OpenVINO, BundleError for a graph that it cannot use.
+        Raises MissingExtra without OpenVINO, EngineError for a graph that it cannot use.
         """
         try:
             import openvino  # noqa: PLC0415
         except ImportError as error:
             raise MissingExtra("predicting with OpenVINO", "openvino") from error
-        self.path = folder / ONNX
+        self.path = graph
         # Processors with bfloat16 would be used in bfloat16, which is another answer in the third digit.
         settings: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if threads is not None:
@@ -33,12 +32,12 @@ class OpenVinoEngine:
             core = openvino.Core()
             self.request = core.compile_model(core.read_model(self.path), "CPU", settings).create_infer_request()
         except RuntimeError as error:
-            raise BundleError(f"{self.path}: OpenVINO cannot load it ({first_line(error)})") from error
+            raise EngineError(f"{self.path}: OpenVINO cannot load it ({first_line(error)})") from error
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits of any number of pictures; raises BundleError when the graph fails."""
+        """Logits of any number of pictures; raises EngineError when the graph fails."""
         try:
             (logits,) = self.request.infer({"pixels": pixels}).values()
         except RuntimeError as error:
-            raise BundleError(f"{self.path}: OpenVINO cannot run it ({first_line(error)})") from error
+            raise EngineError(f"{self.path}: OpenVINO cannot run it ({first_line(error)})") from error
         return np.array(logits, dtype=np.float32)  # a copy: the next call writes over it

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 from convatlas.data.pictures import decode, printable
 from convatlas.engine.bundle import read_bundle
 from convatlas.engine.predict.answer import answer, check_threshold, check_top, probabilities
-from convatlas.engine.predict.engines import EngineName, check_engine, load_engine, usual
+from convatlas.engine.predict.engines import EngineName, Say, check_engine, load_or_fall_back, usual
 from convatlas.engine.predict.inputs import Source
 from convatlas.engine.published import find_bundle
 from convatlas.errors import PictureError, UsageError
@@ -36,8 +36,9 @@ class Predictor:
         threads: int | None = None,
         batch_size: int = 32,
         offline: bool | None = None,
+        say: Say | None = None,
     ) -> None:
-        """Load a bundle, or the bundle of a run, or a network by name; every file is checked against its SHA-256.
+        """Load a bundle, or the bundle of a run, or a network by name; files that are read are checked by SHA-256.
 
         path: a folder; or, as a string for which there is no such file or folder, a network's name or alias or a weight
         set's key ("torchvision/resnet50/IMAGENET1K_V2"). The bundle of published weights is made once, in the cache;
@@ -49,6 +50,8 @@ class Predictor:
         threads: processor threads for the network; None leaves the choice to the engine.
         batch_size: pictures answered together, and so held in memory at a time.
         offline: download nothing; None: as the environment's CONVATLAS_OFFLINE says.
+        say: is told, in words for people, when something is done otherwise than asked: an engine that does not take the
+        network is replaced by one that does. None: a warning.
         Raises UsageError for wrong options, or when `path` is neither a bundle nor a known name or has no published
         weights; BundleError for a bundle that is incomplete or altered; by name also MissingExtra, DownloadError and
         WeightsError, as `fetch_weights`.
@@ -58,7 +61,7 @@ class Predictor:
                 raise UsageError(f"{name}: expected a whole number of at least 1, got {value}")
         check_engine(engine)
         self.folder = find_bundle(path, offline=offline)
-        self.bundle = read_bundle(self.folder)
+        self.bundle = read_bundle(self.folder, verify=False)  # each file when it is loaded
         self.batch_size = batch_size
         self.choice = ""  # why this engine, where that was measured
         kind = usual(self.bundle) if engine is None else engine
@@ -67,7 +70,8 @@ class Predictor:
 
             found, _ = fastest(self.folder, self.bundle, threads)
             kind, self.choice = found.engine, str(found)
-        self.engine = load_engine(self.folder, self.bundle, kind, threads)
+        self._say = say or _warn
+        self.engine = load_or_fall_back(self.folder, self.bundle, kind, threads, self._say)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -130,6 +134,12 @@ class Predictor:
     def _pixels(self, picture: Picture, name: str) -> NDArray[np.uint8]:
         """One picture of any kind -> what the network takes, (C, H, W). Raises PictureError."""
         return self.bundle.preprocess(_decoded(picture, name))
+
+
+def _warn(words: str) -> None:
+    import warnings  # noqa: PLC0415 - as good as never needed
+
+    warnings.warn(words, stacklevel=3)
 
 
 def _many(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:

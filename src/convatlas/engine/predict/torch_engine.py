@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from convatlas.engine.deploy import load_deployed
+from convatlas.engine.predict.onnx_engine import first_line
+from convatlas.errors import EngineError
 
 
 class TorchEngine:
@@ -21,7 +23,7 @@ class TorchEngine:
         """
         if threads is not None:
             torch.set_num_threads(threads)
-        _, self.network = load_deployed(folder)
+        self.bundle, self.network = load_deployed(folder)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits of any number of pictures."""
@@ -31,14 +33,18 @@ class TorchEngine:
 
 
 class CompiledEngine(TorchEngine):
-    """The same through torch.compile: the first picture waits for a C++ compiler, half a minute or more."""
+    """The same through torch.compile, which waits for a C++ compiler, half a minute or more."""
 
     name = "compiled"
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
-        """As TorchEngine. What torch cannot compile fails at the first picture, with torch's own words."""
+        """As TorchEngine. Raises EngineError for what torch cannot compile here: without a compiler, all."""
         super().__init__(folder, threads)
         self._compiled = torch.compile(self.network, dynamic=True)
+        try:
+            self(np.zeros((1, *self.bundle.preprocess.shape), dtype=np.uint8))
+        except Exception as error:  # dynamo, inductor and the compiler share no narrower class
+            raise EngineError(f"{folder}: torch cannot compile it ({first_line(error)})") from error
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits of any number of pictures."""
