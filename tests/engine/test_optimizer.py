@@ -18,7 +18,7 @@ STEPS = 7
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    return module.make_optimizer(network, parts(network), recipe)
+    return module.make_optimizer(network, parts(network), recipe, torch.device("cpu"))
 
 
 def rates(recipe: Recipe) -> list[float]:

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from accelerate.utils.memory import clear_device_cache
+
 from convatlas.api.finish import PARITY_PICTURES, TrainResult, finish
 from convatlas.data.loader import Readable, read_all
 from convatlas.data.picture_set import DataSplits, PictureSet
 from convatlas.data.preprocess import Fit
 from convatlas.data.source import absolute_source, open_data, read_splits
 from convatlas.engine.estimate import Estimate, estimate_training
+from convatlas.engine.memory import BatchTooLargeError, halved
 from convatlas.engine.observer import Observer
 from convatlas.engine.plan import HELD_OUT, Plan, Wishes, make_plan
 from convatlas.engine.run import RunFolder, State, new_run_folder, now, read_membership
@@ -173,42 +176,53 @@ class _Job:
 
     def do(self, *, resume: bool, strict: bool, export: bool, tensorboard: bool, observer: Observer) -> TrainResult:
         """Do it, and keep run.json's word on how it stands true whatever happens."""
-        self._note("training")
+        plan, trained, said = self.plan, None, list[str]()
+        self._note("training", plan)
         try:
             observer.planned(self.plan, self.run, self.splits)
             readable = self._read(observer, strict=strict)
             task = _task(self.plan, readable["train"].pictures)
-            trained = start_training(
-                self.plan,
-                task,
-                readable["train"],
-                readable["val"],
-                self.run,
-                resume=resume,
-                tensorboard=tensorboard,
-                observer=observer,
-            )
+            while trained is None:
+                try:
+                    trained = start_training(
+                        plan,
+                        task,
+                        readable["train"],
+                        readable["val"],
+                        self.run,
+                        resume=resume,
+                        tensorboard=tensorboard,
+                        observer=observer,
+                    )
+                except BatchTooLargeError:
+                    plan, words = halved(plan)
+                    said.append(words)
+                    self._note("training", plan)
+                    observer.halved(plan, words)
+                    resume = True  # from the end of the last whole epoch; at first, the beginning
+                if trained is None:
+                    clear_device_cache(garbage_collection=True)  # not before the error is gone, which holds the batch
             result = finish(
-                self.plan,
+                plan,
                 task,
                 trained,
                 readable,
                 self.run,
                 started=self.started,
                 how=self.splits.how,
-                warnings=self.splits.warnings,
+                warnings=(*self.splits.warnings, *said),
                 export=export,
             )
         except BaseException as error:
             # The disk that has just filled up takes no note; the first error is the one to hear of.
             with contextlib.suppress(SaveError):
-                self._note("stopped" if isinstance(error, KeyboardInterrupt) else "failed")
+                self._note("stopped" if isinstance(error, KeyboardInterrupt) else "failed", plan)
             raise
-        self._note("finished")
+        self._note("finished", plan)
         return result
 
-    def _note(self, state: State) -> None:
-        self.run.write(plan=self.plan.to_dict(), state=state, versions=versions(), started=self.started)
+    def _note(self, state: State, plan: Plan) -> None:
+        self.run.write(plan=plan.to_dict(), state=state, versions=versions(), started=self.started)
 
     def _read(self, observer: Observer, *, strict: bool) -> dict[str, Readable]:
         """Every picture of every split, decoded once, and what cannot be."""

@@ -83,6 +83,10 @@ class TrainingProgress(Observer):
             self._task, completed=done, total=total, description="computing features", speed=f"{done:,} pictures"
         )
 
+    def halved(self, plan: "Plan", said: str) -> None:
+        """Say that the batch is a smaller one now."""
+        note(said)
+
     def batch_done(self, epoch: int, batch: int, batches: int, images: int) -> None:
         """Move the bar of the training."""
         if epoch == 1 and batch == 1:

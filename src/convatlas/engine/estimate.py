@@ -48,7 +48,7 @@ def estimate_training(plan: Plan, task: Task, train_pictures: int, *, steps: int
         network.to(memory_format=torch.channels_last)
     module = TrainStep(Normalize(*plan_statistics(plan)), network, task, recipe)
     all_parts = parts(network)
-    step, optimizer = accelerator.prepare(module, make_optimizer(network, all_parts, recipe))
+    step, optimizer = accelerator.prepare(module, make_optimizer(network, all_parts, recipe, accelerator.device))
     set_learning(network, all_parts, recipe, recipe.epochs)  # as in the last epoch, when most of it learns
     once = classifier_alone(recipe, network, plan.preprocess.shape) is not None
     pixels, labels = _made_up_batch(plan, min(recipe.batch_size, train_pictures), accelerator.device)

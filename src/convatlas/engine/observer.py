@@ -1,5 +1,6 @@
 """Who watches a run: a progress bar, a notebook, nobody."""
 
+import warnings
 from typing import TYPE_CHECKING
 
 from convatlas.types import EpochRow
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Told what a run does while it does it. Each method does nothing; override those that you want to hear of."""
+    """Told what a run does while it does it. Override what you want to hear of; only `halved` does something itself."""
 
     def fetching(self, done: int, total: int | None) -> None:
         """While published weights are downloaded: bytes here, bytes in all where that is known."""
@@ -24,6 +25,10 @@ class Observer:
 
     def caching(self, done: int, total: int) -> None:
         """After each batch of pictures whose features were computed, where only the classifier is trained."""
+
+    def halved(self, plan: "Plan", said: str) -> None:
+        """When a batch did not fit into memory: the plan that the run goes on by, and that in words; here a warning."""
+        warnings.warn(said, stacklevel=2)
 
     def batch_done(self, epoch: int, batch: int, batches: int, images: int) -> None:
         """After each batch; counts start at 1. images: trained on in this epoch so far."""

@@ -18,7 +18,7 @@ from convatlas.engine.checkpoint import Checkpoint
 from convatlas.engine.deploy import Deployed
 from convatlas.engine.device import make_accelerator
 from convatlas.engine.logs import read_rows
-from convatlas.engine.optimizer import make_optimizer, make_schedule
+from convatlas.engine.optimizer import load_optimizer, make_optimizer, make_schedule
 from convatlas.engine.parts import Part, parts
 from convatlas.engine.plan import Plan
 from convatlas.engine.step import TrainStep
@@ -122,11 +122,11 @@ def start_session(
     if recipe.channels_last:
         network.to(memory_format=torch.channels_last)
     all_parts = parts(network)
-    bare_optimizer = make_optimizer(network, all_parts, recipe)
+    bare_optimizer = make_optimizer(network, all_parts, recipe, accelerator.device)
     progress = Progress()
     if checkpoint is not None:
         load_state(network, checkpoint.network)
-        bare_optimizer.load_state_dict(dict(checkpoint.optimizer))
+        load_optimizer(bare_optimizer, checkpoint.optimizer)
         progress = Progress.from_dict(checkpoint.progress)
 
     shuffling = torch.Generator()

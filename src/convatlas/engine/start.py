@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from convatlas.data.loader import Readable
+from convatlas.engine.allocator import freed_memory_kept
 from convatlas.engine.bundle import WEIGHTS, bundle_folder, read_bundle
 from convatlas.engine.classifier import answering
 from convatlas.engine.deploy import Deployed
@@ -93,6 +94,21 @@ def start_training(
 
     Raises the errors of `initial_network` and `train_network`.
     """
+    with freed_memory_kept():
+        return _start(plan, task, train, val, run, resume=resume, tensorboard=tensorboard, observer=observer)
+
+
+def _start(
+    plan: Plan,
+    task: Task,
+    train: Readable,
+    val: Readable,
+    run: RunFolder,
+    *,
+    resume: bool,
+    tensorboard: bool,
+    observer: Observer,
+) -> Trained:
     recipe = plan.recipe
     prepare_torch(threads=recipe.threads, deterministic=recipe.deterministic)
     seed_all(recipe.seed, epoch=0)  # the network's fresh weights come from it

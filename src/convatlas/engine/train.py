@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from convatlas.data.loader import Batch, Readable, batches
+from convatlas.data.loader import Readable, batches
 from convatlas.engine.checkpoint import load_checkpoint, save_checkpoint
 from convatlas.engine.deploy import Deployed, without_auxiliary
 from convatlas.engine.evaluate import answer_all
 from convatlas.engine.logs import TensorBoard, write_csv
+from convatlas.engine.memory import BatchTooLargeError, out_of_memory
 from convatlas.engine.observer import Observer
 from convatlas.engine.parts import set_learning
 from convatlas.engine.plan import Plan
@@ -25,6 +26,8 @@ from convatlas.recipes.recipe import Recipe
 from convatlas.tasks.family import decode_for
 from convatlas.tasks.task import Task
 from convatlas.types import EpochRow
+
+UNREAD = 16  # steps whose losses wait to be read together on a GPU, which would stand still at each reading
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +57,8 @@ def train_network(
 
     network: on the CPU, with the weights to start from; in the end it has the best ones. normalize: what is done to the
     pixels before. resume: go on from the run's last checkpoint; the result is that of a run that was never stopped.
-    Raises TrainingError when the loss is not finite, CheckpointError when there is nothing to resume from.
+    Raises TrainingError when the loss is not finite, its BatchTooLargeError when memory runs out, CheckpointError when
+    there is nothing to resume from.
     """
     recipe = plan.recipe
     checkpoint = load_checkpoint(run.last) if resume else None
@@ -70,13 +74,15 @@ def train_network(
         started = time.perf_counter()
         try:
             train_loss, images = _train_epoch(session, epoch, recipe, train, run, observer)
-        except torch.OutOfMemoryError as error:
-            raise TrainingError(
-                f"a batch of {recipe.batch_size} does not fit into the memory of {session.accelerator.device}: use a "
-                f"smaller batch_size, and accumulate for as many pictures a step. The last checkpoint is in {run.last}"
+            seconds = time.perf_counter() - started
+            summary = _validate(session, task, val, run)
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            raise BatchTooLargeError(
+                f"a batch of {recipe.batch_size} does not fit into the memory of {session.accelerator.device}. "
+                f"The last checkpoint is in {run.last}"
             ) from error
-        seconds = time.perf_counter() - started
-        summary = _validate(session, task, val, run)
         row = EpochRow(
             epoch=epoch,
             learning_rate=learning_rate,
@@ -119,13 +125,18 @@ def _train_epoch(
     session.step.train()
     set_learning(session.network, session.parts, recipe, epoch)
     images, total = 0, torch.zeros((), device=accelerator.device)
+    unread: list[_Step] = []
+    many = len(session.train_loader)
+    together = 1 if accelerator.device.type == "cpu" else UNREAD
     for number, batch in enumerate(batches(session.train_loader), start=1):
-        _announce(session.network, (epoch - 1 + (number - 1) / len(session.train_loader)) / recipe.epochs)
+        _announce(session.network, (epoch - 1 + (number - 1) / many) / recipe.epochs)
         with accelerator.accumulate(session.step):
             losses = session.step(batch.pixels, batch.labels)
             loss = torch.stack([value.mean() for value in losses.values()]).sum()
-            if not torch.isfinite(loss):
-                raise _not_finite(session, losses, batch, train, epoch, run)
+            unread.append(_Step(session.progress.steps + 1, session.learning_rate, loss.detach(), losses, batch.places))
+            if len(unread) == together or number == many:
+                _check_finite(unread, train, epoch, run)
+                unread.clear()
             accelerator.backward(loss)
             if accelerator.sync_gradients and recipe.clip_norm is not None:
                 accelerator.clip_grad_norm_(session.network.parameters(), recipe.clip_norm)
@@ -138,7 +149,7 @@ def _train_epoch(
                     session.average.update_parameters(session.network)
         images += len(batch.places)
         total += loss.detach() * len(batch.places)
-        observer.batch_done(epoch, number, len(session.train_loader), images * accelerator.num_processes)
+        observer.batch_done(epoch, number, many, images * accelerator.num_processes)
     return float(total) / images, images * accelerator.num_processes
 
 
@@ -185,22 +196,38 @@ def _best(plan: Plan, network: nn.Module, normalize: nn.Module, run: RunFolder) 
     return Deployed(normalize.to("cpu"), without_auxiliary(network), decode_for(plan.model)).eval()
 
 
-def _not_finite(
-    session: Session, losses: Mapping[str, Tensor], batch: Batch, train: Readable, epoch: int, run: RunFolder
-) -> TrainingError:
+@dataclass(frozen=True)
+class _Step:
+    """What is needed of a step to say that its loss was not finite. places: of its pictures in the training set."""
+
+    number: int
+    learning_rate: float
+    loss: Tensor
+    losses: Mapping[str, Tensor]
+    places: Tensor
+
+
+def _check_finite(steps: Sequence[_Step], train: Readable, epoch: int, run: RunFolder) -> None:
+    """Raise the error that names the first step that was not finite; to read a number, one waits for the device."""
+    finite = torch.isfinite(torch.stack([step.loss for step in steps])).tolist()
+    if not all(finite):
+        raise _not_finite(steps[finite.index(False)], train, epoch, run)
+
+
+def _not_finite(step: _Step, train: Readable, epoch: int, run: RunFolder) -> TrainingError:
     """The error that says where and on what; the checkpoint of the last whole epoch is not touched."""
     parts = []
-    for name, values in losses.items():
-        bad = batch.places[~torch.isfinite(values)].tolist()
+    for name, values in step.losses.items():
+        bad = step.places[~torch.isfinite(values)].tolist()
         if bad:
             names = [train.pictures.names[place] for place in bad]
             parts.append(f"{name} of {len(bad)} of {len(values)} pictures ({_some(names)})")
     if not parts:
-        places = batch.places.tolist()
+        places = step.places.tolist()
         parts.append(f"the mean over the batch ({_some([train.pictures.names[place] for place in places])})")
     return TrainingError(
-        f"the loss is not finite at step {session.progress.steps + 1} (epoch {epoch}), learning rate "
-        f"{session.learning_rate:.3g}: {'; '.join(parts)}. A lower lr or clip_norm may help. "
+        f"the loss is not finite at step {step.number} (epoch {epoch}), learning rate "
+        f"{step.learning_rate:.3g}: {'; '.join(parts)}. A lower lr or clip_norm may help. "
         f"The last good checkpoint is kept in {run.last}"
     )
 

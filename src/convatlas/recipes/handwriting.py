@@ -23,7 +23,6 @@ def handwriting() -> Recipe:
         shear=8.0,
         elastic=0.7,
         ema_decay=0.99,
-        channels_last=True,
     )
 
 

@@ -19,5 +19,4 @@ def photographs() -> Recipe:
         scale=0.15,
         ema_decay=0.98,
         clip_norm=5.0,
-        channels_last=True,
     )

@@ -73,7 +73,7 @@ class Recipe:
 
     # Numbers and machine
     precision: Precision = "float32"
-    channels_last: bool = False
+    channels_last: bool | None = None  # a picture's channels side by side in memory, as fast convolutions want them
     seed: int = 0
     deterministic: bool = False
     threads: int | None = None

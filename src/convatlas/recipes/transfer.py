@@ -18,7 +18,6 @@ def transfer() -> Recipe:
         schedule="cosine",
         label_smoothing=0.1,
         trainable="classifier",
-        channels_last=True,
     )
 
 
@@ -44,5 +43,4 @@ def fine_tune() -> Recipe:
         clip_norm=5.0,
         part_decay=1 / 1.5,
         unfreeze_by=0.4,
-        channels_last=True,
     )
