@@ -70,7 +70,7 @@ def test_what_systems_leave_behind_is_passed_over(put: Put, tmp_path: Path) -> N
         (tmp_path / name).write_bytes(b"x")
     listing = list_folder(tmp_path)
     assert listing.faults == listing.notes == ()
-    assert [entry.name for entry in listing.entries] == ["cat/1.png", "dog/1.png"]
+    assert listing.names == ("cat/1.png", "dog/1.png")
     assert listing.ignored == 3
 
 
@@ -151,7 +151,7 @@ def test_links_are_followed_but_never_in_circles(put: Put, tmp_path: Path) -> No
     (tmp_path / "photos" / "dog").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     (tmp_path / "photos" / "cat" / "up").symlink_to(tmp_path / "photos", target_is_directory=True)
     (tmp_path / "photos" / "cat" / "self").symlink_to(tmp_path / "photos" / "cat", target_is_directory=True)
-    assert [entry.name for entry in list_folder(tmp_path / "photos").entries] == ["cat/1.png", "dog/1.png"]
+    assert list_folder(tmp_path / "photos").names == ("cat/1.png", "dog/1.png")
 
 
 def test_names_in_another_encoding_become_valid_text() -> None:

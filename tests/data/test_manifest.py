@@ -92,7 +92,7 @@ def test_text_in_another_encoding(write: Callable[..., Path]) -> None:
 def test_all_faults_are_listed_at_once(write: Callable[..., Path]) -> None:
     listing = list_manifest(write("path,label\n1.png,a\n,b\n2.png,\n3.png,b\n"))
     assert [fault.split(", ")[1].split(":")[0] for fault in listing.faults] == ["line 3", "line 4"]
-    assert len(listing.entries) == 2
+    assert len(listing.names) == 2
 
 
 def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:

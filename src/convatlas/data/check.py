@@ -85,13 +85,13 @@ class _Survey:
 def _survey(source: str | Path, kind: Kind) -> _Survey:
     if kind in ("digits", "idx"):
         pictures, given = read_digits() if kind == "digits" else read_idx_folder(Path(source))
-        listing = Listing(origin=pictures.origin, classes=pictures.classes, entries=())
+        listing = Listing(origin=pictures.origin, classes=pictures.classes)
         return _Survey(listing=listing, pictures=pictures, parts=given)
     listing = list_manifest(Path(source)) if kind == "manifest" else list_folder(Path(source))
     return _Survey(
         listing=listing,
         pictures=listing.pictures() if listing.classes else None,
-        parts=[entry.split or "all" for entry in listing.entries],
+        parts=listing.given or ("all",) * len(listing.names),
     )
 
 

@@ -1,6 +1,7 @@
 """Finding pictures that are the same byte for byte, without reading more than that takes."""
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Callable, Hashable
 from pathlib import Path
@@ -30,11 +31,12 @@ def _tests(pictures: PictureSet) -> list[Callable[[int], Hashable]]:
     if isinstance(read, SelectionReader):
         selection, read = read.indices.tolist(), read.reader
     match read:
-        case FileReader(paths):
+        case FileReader():
+            place = read.place
             return [
-                lambda i: _size(paths[selection[i]]),
-                lambda i: _head(paths[selection[i]]),
-                lambda i: sha256(paths[selection[i]]),
+                lambda i: _size(place(selection[i])),
+                lambda i: _head(place(selection[i])),
+                lambda i: sha256(Path(place(selection[i]))),
             ]
         case ArrayReader(array):
             return [lambda i: hashlib.sha256(array[selection[i]].tobytes()).digest()]
@@ -44,22 +46,23 @@ def _tests(pictures: PictureSet) -> list[Callable[[int], Hashable]]:
 
 
 def _equal(group: list[int], test: Callable[[int], Hashable]) -> list[list[int]]:
+    """Those of a group of which the test says the same; None says that a picture equals no other."""
     found: defaultdict[Hashable, list[int]] = defaultdict(list)
     for index in group:
         try:
             found[test(index)].append(index)
         except (OSError, ValueError):
             continue
+    found.pop(None, None)
     return [same for same in found.values() if len(same) > 1]
 
 
-def _size(path: Path) -> int:
-    size = path.stat().st_size
-    if size == 0:
-        raise ValueError("an empty file holds no picture that could be the same as another")
-    return size
+def _size(path: str) -> int | None:
+    """None for an empty file: it holds no picture that could be the same as another."""
+    return os.stat(path).st_size or None  # noqa: PTH116  # asked of each of a million files: a Path costs as much again
 
 
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_HEAD_BYTES)
+def _head(path: str) -> int:
+    """A number for the first bytes, of which a million would be 4 GB; where two agree by chance, all is read."""
+    with Path(path).open("rb", buffering=0) as file:
+        return hash(file.read(_HEAD_BYTES))

@@ -23,21 +23,13 @@ SPLIT_NAMES: dict[str, Split] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Entry:
-    """One picture: its file, its stable name, its classes, and its part where the source gives one."""
-
-    path: Path
-    name: str
-    labels: tuple[str, ...]
-    split: Split | None = None
-
-
 @dataclass(frozen=True, kw_only=True)
 class Listing:
-    """All pictures of a source.
+    """All N pictures of a source, in columns: a million of them are a few strings and no objects of ours.
 
     classes: in the order of the network's outputs; also those without a picture.
+    names: stable ones. files: where each lies, relative to `root` or absolute; most are the names themselves.
+    labels: the classes of each. given: the part of each, empty where the source gives no parts.
     faults: why the source cannot be used as it stands; each says what to do. notes: what is odd, but can be used.
     splits: the parts that the source itself gives, empty if it gives none.
     ignored: how many files were passed over since their names are not those of pictures.
@@ -45,7 +37,11 @@ class Listing:
 
     origin: str
     classes: tuple[str, ...]
-    entries: tuple[Entry, ...]
+    names: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    labels: tuple[tuple[str, ...], ...] = ()
+    given: tuple[Split, ...] = ()
+    root: Path = Path()
     multilabel: bool = False
     splits: tuple[Split, ...] = ()
     faults: tuple[str, ...] = ()
@@ -58,24 +54,23 @@ class Listing:
             more = len(self.faults) - 1
             rest = f" ({more} more: `convatlas data check {self.origin}` lists all)" if more else ""
             raise DataError(self.faults[0] + rest)
-        given = tuple(entry.split for entry in self.entries if entry.split is not None)
-        return self.pictures(), given if self.splits else None
+        return self.pictures(), self.given if self.splits else None
 
     def pictures(self) -> PictureSet:
         """The pictures, whatever the faults; at least one class is needed."""
         index = {name: i for i, name in enumerate(self.classes)}
         if self.multilabel:
-            targets = np.zeros((len(self.entries), len(self.classes)), np.uint8)
-            for row, entry in enumerate(self.entries):
-                targets[row, [index[label] for label in entry.labels]] = 1
+            targets = np.zeros((len(self.labels), len(self.classes)), np.uint8)
+            for row, labels in enumerate(self.labels):
+                targets[row, [index[label] for label in labels]] = 1
         else:
-            targets = np.array([index[entry.labels[0]] for entry in self.entries], np.int64)
+            targets = np.fromiter((index[label] for (label,) in self.labels), np.int64, len(self.labels))
         return PictureSet(
             origin=self.origin,
             classes=self.classes,
-            names=tuple(entry.name for entry in self.entries),
+            names=self.names,
             targets=targets,
-            read=FileReader(tuple(entry.path for entry in self.entries)),
+            read=FileReader(self.files, str(self.root)),
         )
 
 

@@ -45,7 +45,7 @@ def _look(pictures: PictureSet, index: int) -> Look:
     if not isinstance(pictures.read, FileReader):
         height, width, channels = pictures.read(index).shape
         return Look(name=name, width=width, height=height, mode="L" if channels == 1 else "RGB")
-    path = pictures.read.paths[index]
+    path = pictures.read.path(index)
     try:
         pixels, facts = examine(path, name)
     except PictureError as error:

@@ -12,14 +12,13 @@ user's own list of the user's own pictures, and nothing but pictures is read fro
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convatlas.data.listing import SPLIT_NAMES, Entry, Listing
+from convatlas.data.listing import SPLIT_NAMES, Listing
 from convatlas.data.pictures import printable
 from convatlas.errors import DataError, did_you_mean
-from convatlas.types import SPLITS
+from convatlas.types import SPLITS, Split
 
 if TYPE_CHECKING:
     import _csv
@@ -40,11 +39,12 @@ def list_manifest(path: Path) -> Listing:
 
 @dataclass
 class _Rows:
-    """What has been read so far."""
+    """What has been read so far: the columns of a `Listing`."""
 
-    entries: list[Entry] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
     line_of: dict[str, int] = field(default_factory=dict)  # name of a picture -> line
+    labels: list[tuple[str, ...]] = field(default_factory=list)
+    given: list[Split] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
 
 
 def _list(reader: "_csv.Reader", path: Path) -> Listing:
@@ -57,25 +57,30 @@ def _list(reader: "_csv.Reader", path: Path) -> Listing:
                 _read_row(row, columns, path, reader.line_num, rows)
     except csv.Error as error:
         raise DataError(f"{origin}, line {reader.line_num}: is not CSV ({error})") from error
-    classes = tuple(sorted({label for entry in rows.entries for label in entry.labels}))
+    names = tuple(rows.line_of)
+    classes = tuple(sorted({label for labels in rows.labels for label in labels}))
     multilabel = "labels" in columns
-    given = {entry.split for entry in rows.entries}
+    given = set(rows.given)
     faults = rows.faults
-    if not rows.entries and not faults:
+    if not names and not faults:
         faults.append(f"{origin}: names no picture; expected a row for each below the header")
     elif not classes:
         faults.append(f"{origin}: names no class")
     elif len(classes) == 1 and not multilabel:
         faults.append(f'{origin}: has one class only, "{classes[0]}"; two or more are needed')
-    if given - {None} and "train" not in given:
+    if given and "train" not in given:
         faults.append(f'{origin}: the column split never says "train"')
-    first = list(islice(rows.entries, 100))
-    if first and not any(_exists(entry.path) for entry in first):
-        faults.append(f"{origin}: {first[0].path} does not exist, nor do the next; paths are relative to the CSV file")
+    first = [path.parent / name for name in names[:100]]
+    if first and not any(map(_exists, first)):
+        faults.append(f"{origin}: {first[0]} does not exist, nor do the next; paths are relative to the CSV file")
     return Listing(
         origin=origin,
         classes=classes,
-        entries=tuple(rows.entries),
+        names=names,
+        files=names,
+        labels=tuple(rows.labels),
+        given=tuple(rows.given),
+        root=path.parent,
         multilabel=multilabel,
         splits=tuple(split for split in SPLITS if split in given),
         faults=tuple(faults),
@@ -126,7 +131,9 @@ def _read_row(row: Sequence[str], columns: Mapping[str, int], manifest: Path, li
             rows.faults.append(f'{place}: the split is "{cells["split"]}"; expected train, val or test')
             return
     rows.line_of[name] = line
-    rows.entries.append(Entry(path=manifest.parent / cells["path"], name=name, labels=labels, split=split))
+    rows.labels.append(labels)
+    if split is not None:
+        rows.given.append(split)
 
 
 def _exists(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """Labelled pictures, read one at a time: what every source of data becomes."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,13 +23,25 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class FileReader:
-    """Decodes the file at an index."""
+    """Decodes the file at an index.
 
-    paths: tuple[Path, ...]
+    files: relative to `root`, or absolute. They are kept as text, which is a fifth of what a million `Path` hold.
+    """
+
+    files: tuple[str, ...]
+    root: str = ""
 
     def __call__(self, index: int) -> Pixels:
         """Pixels (H, W, 1 or 3) uint8; raises PictureError."""
-        return decode(self.paths[index])
+        return decode(self.path(index))
+
+    def path(self, index: int) -> Path:
+        """Where the picture at an index lies."""
+        return Path(self.place(index))
+
+    def place(self, index: int) -> str:
+        """The same as text, which takes less time."""
+        return os.path.join(self.root, self.files[index])  # noqa: PTH118  # text of text
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +135,7 @@ class PictureSet:
         return PictureSet(
             origin=self.origin,
             classes=self.classes,
-            names=tuple(self.names[i] for i in chosen),
+            names=tuple([self.names[i] for i in chosen.tolist()]),
             targets=self.targets[chosen],
             read=read,
         )

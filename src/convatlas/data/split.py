@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convatlas.data.duplicates import exact_duplicates
 from convatlas.data.listing import quoted
@@ -31,8 +32,12 @@ def stratified_split(pictures: PictureSet, *, seed: int, val: float, test: float
     check_fractions(val=val, test=test)
     units = _units(pictures, seed)
     _check_enough(pictures, units)
-    parts = _deal(units, val=val, test=test)
-    train, held_out, tested = (pictures.take(sorted(parts[part])) for part in (_TRAIN, _VAL, _TEST))
+    part_of = _deal(units.labels, val=val, test=test)
+    dealt = np.empty(len(pictures), np.int8)
+    dealt[units.heads] = part_of
+    for group in units.groups:
+        dealt[group] = dealt[group[0]]
+    train, held_out, tested = (pictures.take(np.flatnonzero(dealt == part)) for part in (_TRAIN, _VAL, _TEST))
     _check_present(pictures, train, held_out)
     return DataSplits(
         train=train,
@@ -53,65 +58,83 @@ def check_fractions(*, val: float, test: float) -> None:
         raise UsageError(f"val, test: together they are {val + test:g}; they must leave pictures to train on")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Unit:
-    """Pictures that stay together: one, or several that are byte-equal."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Units:
+    """U units in an order of chance: single pictures, and groups of byte-equal ones that stay together.
 
-    members: tuple[int, ...]
-    labels: tuple[int, ...]
+    heads: (U,) a picture of each, the first of a group. labels: the classes of each. groups: those of two and more.
+    """
+
+    heads: NDArray[np.int64]
+    labels: list[tuple[int, ...]]
+    groups: list[list[int]]
 
 
-def _units(pictures: PictureSet, seed: int) -> list[_Unit]:
-    """All units in an order of chance."""
+def _units(pictures: PictureSet, seed: int) -> _Units:
     groups = exact_duplicates(pictures)
-    grouped = {index for group in groups for index in group}
-    groups += [[index] for index in range(len(pictures)) if index not in grouped]
-    # A picture without any class (multi-label) counts as of a class of its own, so that these are dealt out evenly too.
-    none = len(pictures.classes)
-    labels = (
-        [tuple(np.flatnonzero(row).tolist()) or (none,) for row in pictures.targets]
-        if pictures.multilabel
-        else [(int(target),) for target in pictures.targets]
-    )
-
-    def chance(group: list[int]) -> bytes:
-        name = min(pictures.names[index] for index in group)
-        return hashlib.sha256(f"{seed}:{name}".encode()).digest()
-
-    return [
-        _Unit(members=tuple(group), labels=tuple(sorted({label for index in group for label in labels[index]})))
-        for group in sorted(groups, key=chance)
-    ]
+    follows = np.zeros(len(pictures), bool)
+    for group in groups:
+        follows[group[1:]] = True
+    names = pictures.names
+    first_name = {group[0]: min(names[index] for index in group) for group in groups}
+    heads = np.flatnonzero(~follows)
+    heads = heads[_by_chance([first_name.get(head) or names[head] for head in heads.tolist()], seed)]
+    label_of = _labels(pictures)
+    common = {group[0]: tuple(sorted({label for index in group for label in label_of[index]})) for group in groups}
+    return _Units(heads=heads, labels=[common.get(head) or label_of[head] for head in heads.tolist()], groups=groups)
 
 
-def _deal(units: list[_Unit], *, val: float, test: float) -> dict[int, list[int]]:
-    """Part -> indices of pictures."""
+def _labels(pictures: PictureSet) -> list[tuple[int, ...]]:
+    """The classes of each picture; one without any (multi-label) is of a class of its own, to be dealt out evenly."""
+    if pictures.multilabel:
+        none = len(pictures.classes)
+        return [tuple(np.flatnonzero(row).tolist()) or (none,) for row in pictures.targets]
+    single = [(label,) for label in range(len(pictures.classes))]
+    return [single[target] for target in pictures.targets.tolist()]
+
+
+def _by_chance(names: list[str], seed: int) -> NDArray[np.int64]:
+    """The order of the names by SHA-256 of "SEED:NAME"."""
+    digests = b"".join([hashlib.sha256(f"{seed}:{name}".encode()).digest() for name in names])
+    words = np.frombuffer(digests, ">u8").reshape(-1, 4)
+    return np.lexsort(words.T[::-1])
+
+
+def _deal(labels: list[tuple[int, ...]], *, val: float, test: float) -> NDArray[np.int8]:
+    """The part of each unit."""
     with_label: dict[int, list[int]] = {}
-    for position, unit in enumerate(units):
-        for label in unit.labels:
+    for position, several in enumerate(labels):
+        for label in several:
             with_label.setdefault(label, []).append(position)
     wanted = {label: _shares(len(positions), val=val, test=test) for label, positions in with_label.items()}
-    left = {label: len(positions) for label, positions in with_label.items()}
-    part_of: dict[int, int] = {}
+    part_of = np.full(len(labels), -1, np.int8)
+    bound = {label for several in labels if len(several) > 1 for label in several}
+    for label in with_label.keys() - bound:  # nothing that is dealt to other classes is dealt to this one
+        part_of[with_label[label]] = _turns(wanted[label])
+    left = {label: len(with_label[label]) for label in bound}
     while left:
         rarest = min(left, key=lambda label: (left[label], label))
         for position in with_label[rarest]:
-            if position in part_of:
+            if part_of[position] >= 0:
                 continue
-            labels = units[position].labels
             # The part that lacks this class most; among equals the one that lacks the picture's other classes most.
-            part = max(range(3), key=lambda p: (wanted[rarest][p], sum(wanted[label][p] for label in labels), -p))
+            lacks = [(wanted[rarest][p], sum(wanted[label][p] for label in labels[position]), -p) for p in range(3)]
+            part = lacks.index(max(lacks))
             part_of[position] = part
-            for label in labels:
+            for label in labels[position]:
                 wanted[label][part] -= 1
                 if label in left:
                     left[label] -= 1
         del left[rarest]
         left = {label: count for label, count in left.items() if count}
-    parts: dict[int, list[int]] = {_TRAIN: [], _VAL: [], _TEST: []}
-    for position, part in part_of.items():
-        parts[part] += units[position].members
-    return parts
+    return part_of
+
+
+def _turns(shares: list[int]) -> NDArray[np.int8]:
+    """The parts in the order in which a class of its own is dealt: each time to the one that lacks most, then first."""
+    parts = np.repeat(np.arange(3, dtype=np.int8), shares)
+    lacks = np.concatenate([np.arange(share, 0, -1) for share in shares])
+    return parts[np.lexsort((parts, -lacks))]
 
 
 def _shares(count: int, *, val: float, test: float) -> list[int]:
@@ -127,8 +150,8 @@ def _shares(count: int, *, val: float, test: float) -> list[int]:
     return shares
 
 
-def _check_enough(pictures: PictureSet, units: list[_Unit]) -> None:
-    distinct = Counter(label for unit in units for label in unit.labels)
+def _check_enough(pictures: PictureSet, units: _Units) -> None:
+    distinct = Counter(label for several in units.labels for label in several)
     for label, (name, count) in enumerate(zip(pictures.classes, pictures.counts(), strict=True)):
         if distinct[label] < 2:
             has = "no picture" if not count else "one picture" if count == 1 else f"{count} copies of one picture"

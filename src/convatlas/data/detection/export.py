@@ -160,6 +160,6 @@ def _file_of(read: Reader, index: int) -> Path | None:
     match read:
         case SelectionReader(reader, indices):
             return _file_of(reader, int(indices[index]))
-        case FileReader(paths):
-            return paths[index]
+        case FileReader():
+            return read.path(index)
     return None

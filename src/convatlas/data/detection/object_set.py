@@ -137,7 +137,7 @@ def object_set(
         classes=classes,
         names=tuple(picture.name for picture in pictures),
         splits=tuple(picture.split for picture in pictures),
-        read=FileReader(tuple(picture.path for picture in pictures)),
+        read=FileReader(tuple(str(picture.path) for picture in pictures)),
         truth=FileTruths(pictures, len(keypoints.names)),
         keypoints=keypoints,
         warnings=warnings,
@@ -151,5 +151,5 @@ def picture_set(pictures: Sequence[PictureRecord], origin: str) -> PictureSet:
         classes=("picture",),
         names=tuple(picture.name for picture in pictures),
         targets=np.zeros(len(pictures), np.int64),
-        read=FileReader(tuple(picture.path for picture in pictures)),
+        read=FileReader(tuple(str(picture.path) for picture in pictures)),
     )
