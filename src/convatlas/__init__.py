@@ -61,6 +61,7 @@ _HOMES = {
     "plot": "convatlas.api.plot",
     "plot_data": "convatlas.api.plot",
     "predict": "convatlas.api.predict",
+    "quantize": "convatlas.engine.quantize",
     "receptive_field": "convatlas.arithmetic.field.theoretical",
     "resume": "convatlas.api.train",
     "scene_set": "convatlas.data.scenes.scene_set",
@@ -121,6 +122,7 @@ __all__ = [
     "plot",
     "plot_data",
     "predict",
+    "quantize",
     "receptive_field",
     "resume",
     "scene_set",
@@ -161,6 +163,7 @@ if TYPE_CHECKING:
     from convatlas.engine.doctor import diagnose
     from convatlas.engine.export import export_bundle
     from convatlas.engine.predict.predictor import Predictor
+    from convatlas.engine.quantize import quantize
     from convatlas.engine.run import delete_run, list_runs
     from convatlas.errors import ConvatlasError
     from convatlas.metrics.coco import COCO_BOXES, COCO_KEYPOINTS, COCO_MASKS, CocoSettings, evaluate_coco

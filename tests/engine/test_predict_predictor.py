@@ -224,7 +224,7 @@ def test_torch_answers_a_bundle_that_is_not_exported(lenet: Path) -> None:
     [
         (
             {"engine": "onnxx"},
-            'engine: expected one of auto, onnx, openvino, torch, compiled, got "onnxx".* Did you mean "onnx"',
+            'engine: expected one of auto, onnx, openvino, torch, compiled, int8, got "onnxx".* Did you mean "onnx"',
         ),
         ({"engine": "onnx"}, "is not exported to ONNX; first run: convatlas export"),
         ({"threads": 0}, "threads: expected"),

@@ -1,8 +1,8 @@
 """A bundle: one folder that holds a trained network and all that is needed to use it. No torch.
 
-`bundle.json` describes it, `model.safetensors` holds its tensors; export adds `model.onnx`. Training writes a bundle;
-evaluation, prediction, export and serving read it, so that they cannot disagree. What is read here may come from a
-stranger: every field is checked, and every other file against its SHA-256.
+`bundle.json` describes it, `model.safetensors` holds its tensors; export adds `model.onnx`, quantisation
+`model.int8.onnx`. Training writes a bundle; evaluation, prediction, export and serving read it, so that they cannot
+disagree. What is read here may come from a stranger: every field is checked, and every other file against its SHA-256.
 """
 
 import contextlib
@@ -31,6 +31,7 @@ DESCRIPTION = "bundle.json"
 WEIGHTS = "model.safetensors"
 ONNX = "model.onnx"
 ONNX_DATA = "model.onnx.data"  # the weights of a graph beyond the 2 GB of a protocol buffer
+ONNX_INT8 = "model.int8.onnx"
 
 Task = Literal["classify", "multilabel"]
 TASKS: tuple[Task, ...] = ("classify", "multilabel")
@@ -54,6 +55,27 @@ class Parity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quantised:
+    """What the int8 graph loses against the float32 graph, on pictures that it was not calibrated on."""
+
+    score_name: str  # "top-1 accuracy", "mean average precision"; without labels "same answer as in float32"
+    float32: float  # that score, 0..1; without labels 1
+    int8: float
+    loss: float  # points: 100 * (float32 - int8)
+    most_loss: float  # the bound in points that it kept
+    same_answer: int  # pictures with the same best class as in float32; multi-label: with the same set of labels
+    pictures: int  # pictures measured on
+    data: str  # which pictures: "digits test"
+    calibration_pictures: int
+    calibration_data: str
+    unreadable: int  # pictures that were chosen for either, but could not be read
+    method: str  # in words: how ranges were measured, how many bits
+    float32_bytes: int  # of the graph's file
+    int8_bytes: int
+    versions: Mapping[str, str]  # of the packages that quantised and measured
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bundle:
     """What `bundle.json` says. Raises ValueError when its parts contradict each other."""
 
@@ -70,6 +92,7 @@ class Bundle:
     provenance: Mapping[str, object] = field(default_factory=dict)  # data, seed, recipe, created, ...
     versions: Mapping[str, str] = field(default_factory=dict)
     parity: Parity | None = None  # None until exported
+    quantised: Quantised | None = None  # None until quantised, and again after a new export
     files: Mapping[str, str] = field(default_factory=dict)  # SHA-256 of every other file of the folder, by name
 
     def __post_init__(self) -> None:
@@ -95,6 +118,11 @@ class Bundle:
     def exported(self) -> bool:
         """Whether the folder holds an ONNX graph that was found equal to the network."""
         return self.parity is not None and ONNX in self.files
+
+    @property
+    def in_int8(self) -> bool:
+        """Whether the folder holds an int8 graph whose loss was measured."""
+        return self.quantised is not None and ONNX_INT8 in self.files
 
 
 def write_bundle(target: Path, bundle: Bundle, tensors: Mapping[str, NDArray[np.generic]]) -> None:
@@ -125,7 +153,12 @@ def update_bundle(folder: Path, bundle: Bundle, extra_files: Mapping[str, Path])
     """
     digests = {name: sha256(source) for name, source in extra_files.items()}
     kept = {name: digest for name, digest in bundle.files.items() if name not in digests}
-    without = dataclasses.replace(bundle, files=kept, parity=None)
+    without = dataclasses.replace(
+        bundle,
+        files=kept,
+        parity=None if ONNX in digests else bundle.parity,
+        quantised=None if ONNX_INT8 in digests else bundle.quantised,
+    )
     final = dataclasses.replace(bundle, files={**kept, **digests})
     with contextlib.ExitStack() as renames:  # they happen last in, first out
         _write_description(renames.enter_context(new_file(folder / DESCRIPTION)), final)
@@ -238,6 +271,7 @@ def _to_json(bundle: Bundle) -> dict[str, object]:
         "provenance": dict(bundle.provenance),
         "versions": dict(bundle.versions),
         "parity": None if bundle.parity is None else dataclasses.asdict(bundle.parity),
+        "quantised": None if bundle.quantised is None else dataclasses.asdict(bundle.quantised),
         "files": dict(bundle.files),
     }
 
@@ -273,6 +307,8 @@ def _from_json(value: object, path: Path) -> Bundle:
         raise BundleError(f"{path}: format_version {version} does not exist")
     architecture, normalize, decode = top.inner("architecture"), top.inner("normalize"), top.inner("decode")
     parity = None if top.take("parity") is None else _parity(top.inner("parity"))
+    # Bundles that were written before there was an int8 graph lack the field.
+    quantised = None if top.value.get("quantised") is None else _quantised(top.inner("quantised"))
     files = _files(top, path)
     try:
         return Bundle(
@@ -289,6 +325,7 @@ def _from_json(value: object, path: Path) -> Bundle:
             provenance=top.mapping("provenance"),
             versions=top.text_mapping("versions"),
             parity=parity,
+            quantised=quantised,
             files=files,
         )
     except FieldError:
@@ -305,6 +342,26 @@ def _parity(fields: Fields) -> Parity:
         pictures=fields.integer("pictures"),
         data=fields.text("data"),
         opset=fields.integer("opset"),
+        versions=fields.text_mapping("versions"),
+    )
+
+
+def _quantised(fields: Fields) -> Quantised:
+    return Quantised(
+        score_name=fields.text("score_name"),
+        float32=fields.number("float32"),
+        int8=fields.number("int8"),
+        loss=fields.number("loss"),
+        most_loss=fields.number("most_loss"),
+        same_answer=fields.integer("same_answer"),
+        pictures=fields.integer("pictures"),
+        data=fields.text("data"),
+        calibration_pictures=fields.integer("calibration_pictures"),
+        calibration_data=fields.text("calibration_data"),
+        unreadable=fields.integer("unreadable"),
+        method=fields.text("method"),
+        float32_bytes=fields.integer("float32_bytes"),
+        int8_bytes=fields.integer("int8_bytes"),
         versions=fields.text_mapping("versions"),
     )
 

@@ -10,15 +10,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from convatlas.data.picture_set import DataSplits, PictureSet
+from convatlas.data.picture_set import PictureSet
 from convatlas.data.preprocess import Preprocess
-from convatlas.data.source import EMBEDDED, open_data, open_pictures, read_splits
-from convatlas.engine.bundle import ONNX, ONNX_DATA, Bundle, Parity, bundle_folder, read_bundle, update_bundle
+from convatlas.engine.bundle import (
+    ONNX,
+    ONNX_DATA,
+    ONNX_INT8,
+    Bundle,
+    Parity,
+    bundle_folder,
+    read_bundle,
+    update_bundle,
+)
 from convatlas.engine.deploy import Deployed, load_deployed
-from convatlas.engine.predict.answer import probabilities
+from convatlas.engine.held_out import held_out, own_held_out
+from convatlas.engine.predict.answer import same_answers
 from convatlas.engine.predict.onnx_engine import OnnxEngine
 from convatlas.engine.predict.prepared import prepare_graph
-from convatlas.engine.run import read_membership, run_around
 from convatlas.engine.versions import EXPORT_PACKAGES, can_export
 from convatlas.errors import BundleError, DataError, ExportError, MissingExtra, PictureError, SaveError, UsageError
 
@@ -43,7 +51,7 @@ def export_bundle(path: str | Path, *, data: str | Path | None = None, pictures:
     folder = bundle_folder(Path(path))
     bundle = read_bundle(folder)
     try:
-        chosen, name = _own_data(folder, bundle) if data is None else _held_out(data)
+        chosen, name = own_held_out(folder, bundle) if data is None else held_out(data)
         pixels = _preprocessed(chosen, bundle.preprocess, pictures)
     except DataError as error:
         stop = "" if str(error).endswith((".", "?")) else "."
@@ -73,38 +81,16 @@ def export_onnx(path: Path, pictures: NDArray[np.uint8], data: str) -> Parity:
         _write_graph(deployed, pictures, graph)
         parity = _compare(bundle, deployed, graph, pictures, data)
         extra = {file.name: file for file in (graph, graph.with_name(ONNX_DATA)) if file.exists()}
-        earlier = {name: digest for name, digest in bundle.files.items() if name not in (ONNX, ONNX_DATA)}
-        exported = update_bundle(folder, dataclasses.replace(bundle, parity=parity, files=earlier), extra)
-    if ONNX_DATA not in extra:
-        (folder / ONNX_DATA).unlink(missing_ok=True)
+        graphs = (ONNX, ONNX_DATA, ONNX_INT8)  # what was quantised was the earlier graph
+        earlier = {name: digest for name, digest in bundle.files.items() if name not in graphs}
+        described = dataclasses.replace(bundle, parity=parity, quantised=None, files=earlier)
+        exported = update_bundle(folder, described, extra)
+    for name in graphs:
+        if name not in extra:
+            (folder / name).unlink(missing_ok=True)
     with contextlib.suppress(SaveError):  # no room for it: a start will only take longer
         prepare_graph(folder, exported)
     return parity
-
-
-def _own_data(folder: Path, bundle: Bundle) -> tuple[PictureSet, str]:
-    """The held-out pictures that the run around the bundle recorded; without a run, those of an embedded set."""
-    run = run_around(folder)
-    if run is not None:
-        source = run.read()["plan"]["data"]
-        return _most_unseen(read_splits(source, read_membership(run)), source)
-    source = bundle.provenance.get("data")
-    if source in EMBEDDED:
-        return _held_out(str(source))
-    raise UsageError(f"{folder}: a bundle without its run does not know its pictures; name some with --data")
-
-
-def _held_out(source: str | Path) -> tuple[PictureSet, str]:
-    """The test part, else the validation part, else all pictures of a source too small to split; and its name."""
-    try:
-        return _most_unseen(open_data(source), source)
-    except DataError:
-        return open_pictures(source), Path(source).name
-
-
-def _most_unseen(splits: DataSplits, source: str | Path) -> tuple[PictureSet, str]:
-    name = Path(source).name
-    return (splits.val, f"{name} val") if splits.test is None else (splits.test, f"{name} test")
 
 
 def _preprocessed(pictures: PictureSet, preprocess: Preprocess, count: int) -> NDArray[np.uint8]:
@@ -168,7 +154,7 @@ def _compare(bundle: Bundle, deployed: Deployed, graph: Path, pictures: NDArray[
         raise ExportError("the network itself gives logits that are not finite; train it again")
     difference = float(max(np.abs(batched - network).max(), np.abs(single - network).max()))
     tolerance = TOLERANCE * max(1.0, float(np.abs(network).max()))
-    same = _same_answer(bundle, batched, network) & _same_answer(bundle, single, network)
+    same = same_answers(bundle, batched, network) & same_answers(bundle, single, network)
     if not difference <= tolerance or not same.all():
         raise ExportError(
             f"the ONNX graph disagrees with the network and was not kept: largest difference of logits "
@@ -183,14 +169,6 @@ def _compare(bundle: Bundle, deployed: Deployed, graph: Path, pictures: NDArray[
         opset=OPSET,
         versions={name: importlib.metadata.version(name) for name in ("torch", *EXPORT_PACKAGES)},
     )
-
-
-def _same_answer(bundle: Bundle, one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """For each picture (N,): whether both logits (N, K) lead to the same best class, or the same labels."""
-    if bundle.task == "classify":
-        return np.asarray(one.argmax(axis=1) == other.argmax(axis=1))
-    labels, others = (probabilities(bundle, logits) >= bundle.threshold for logits in (one, other))
-    return np.asarray((labels == others).all(axis=1))
 
 
 def _described(pictures: NDArray[np.generic]) -> str:

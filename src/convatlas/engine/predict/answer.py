@@ -36,6 +36,14 @@ def probabilities(bundle: Bundle, logits: NDArray[np.floating]) -> NDArray[np.fl
     return softmax(logits, bundle.temperature)
 
 
+def same_answers(bundle: Bundle, one: NDArray[np.floating], other: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """For each picture (N,): whether both logits (N, K) lead to the same best class, or the same labels."""
+    if bundle.task == "classify":
+        return np.asarray(one.argmax(axis=1) == other.argmax(axis=1))
+    labels, others = (probabilities(bundle, logits) >= bundle.threshold for logits in (one, other))
+    return np.asarray((labels == others).all(axis=1))
+
+
 def answer(
     bundle: Bundle,
     logits: NDArray[np.floating],

@@ -8,17 +8,21 @@ from typing import Final, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from convatlas.engine.bundle import ONNX, ONNX_DATA, Bundle
+from convatlas.engine.bundle import ONNX, ONNX_DATA, ONNX_INT8, Bundle
 from convatlas.engine.predict.onnx_engine import OnnxEngine
 from convatlas.engine.predict.openvino_engine import OpenVinoEngine
 from convatlas.engine.predict.prepared import prepared_graph
 from convatlas.engine.predict.verify import verifying
 from convatlas.errors import BundleError, EngineError, MissingExtra, UsageError, did_you_mean
 
-EngineKind = Literal["onnx", "openvino", "torch", "compiled"]
-EngineName = Literal["auto", "onnx", "openvino", "torch", "compiled"]
+EngineKind = Literal["onnx", "openvino", "torch", "compiled", "int8"]
+EngineName = Literal["auto", "onnx", "openvino", "torch", "compiled", "int8"]
 ENGINES: Final[tuple[EngineName, ...]] = get_args(EngineName)
-OF_THE_GRAPH: Final = {"onnx": ("onnxruntime", "export"), "openvino": ("openvino", "openvino")}  # package, extra
+OF_THE_GRAPH: Final = {  # package, extra
+    "onnx": ("onnxruntime", "export"),
+    "openvino": ("openvino", "openvino"),
+    "int8": ("onnxruntime", "export"),
+}
 _IN_TURN: Final[tuple[EngineKind, ...]] = ("onnx", "torch")  # what is tried where another does not take the network
 Say = Callable[[str], None]
 
@@ -60,10 +64,15 @@ def load_engine(folder: Path, bundle: Bundle, kind: EngineKind, threads: int | N
     """
     if kind in OF_THE_GRAPH and not bundle.exported:
         raise UsageError(f"{folder}: is not exported to ONNX; first run: convatlas export {folder}")
+    if kind == "int8" and not bundle.in_int8:
+        raise UsageError(f"{folder}: has no int8 graph; first run: convatlas quantize {folder}")
     if not installed(kind):
         raise MissingExtra(f"predicting with {OF_THE_GRAPH[kind][0]}", OF_THE_GRAPH[kind][1])
     if kind == "onnx":
         return _on_onnx_runtime(folder, bundle, threads)
+    if kind == "int8":  # never chosen by itself: its answers are not the network's own
+        with verifying({folder / ONNX_INT8: bundle.files[ONNX_INT8]}):
+            return OnnxEngine(folder / ONNX_INT8, threads, name="int8")
     if kind == "openvino":
         with verifying(_graph_files(folder, bundle)):
             return OpenVinoEngine(folder / ONNX, threads)

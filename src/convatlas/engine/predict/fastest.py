@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, cast, get_args
+from typing import Final, cast
 
 import numpy as np
 
@@ -159,4 +159,4 @@ def _read(file: Path) -> list[Fastest]:
         ]
     except (OSError, ValueError, OverflowError, TypeError, KeyError, AttributeError, RecursionError):
         return []
-    return [each for each in records if each.engine in get_args(EngineKind)]
+    return [each for each in records if each.engine in TRIED]

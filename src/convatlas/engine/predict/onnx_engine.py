@@ -11,12 +11,11 @@ from convatlas.errors import EngineError, MissingExtra
 class OnnxEngine:
     """uint8 pixels (N, C, H, W) -> float32 logits (N, K), on the processor."""
 
-    name = "onnx"
-
-    def __init__(self, graph: Path, threads: int | None = None, *, optimised: bool = False) -> None:
+    def __init__(self, graph: Path, threads: int | None = None, *, optimised: bool = False, name: str = "onnx") -> None:
         """graph: an ONNX file. threads: None for ONNX Runtime's own choice, one for each physical core.
 
         optimised: the graph is what ONNX Runtime made of another on this machine, and is taken as it is.
+        name: the kind of engine that it serves as.
         Raises MissingExtra without ONNX Runtime, EngineError for a graph that it cannot use.
         """
         try:
@@ -29,6 +28,7 @@ class OnnxEngine:
         if optimised:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self.path = graph
+        self.name = name
         try:
             self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors share no narrower class
