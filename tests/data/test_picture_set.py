@@ -73,7 +73,7 @@ def test_what_does_not_fit_together_is_refused(changes: dict[str, Any], words: s
 def test_readers_travel_to_worker_processes(tmp_path: Path) -> None:
     taken = pickle.loads(pickle.dumps(a_set().take([2])))
     np.testing.assert_array_equal(taken.read(0), PIXELS[2][:, :, None])
-    reader = pickle.loads(pickle.dumps(FileReader(("none.png",), str(tmp_path))))
+    reader = pickle.loads(pickle.dumps(FileReader(("none.png",), f"{tmp_path}/")))
     with pytest.raises(PictureError, match=r"none\.png: there is no such file"):
         reader(0)
 

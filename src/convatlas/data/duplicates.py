@@ -2,14 +2,13 @@
 
 import hashlib
 import os
-from collections import defaultdict
 from collections.abc import Callable, Hashable
-from pathlib import Path
 
 from convatlas.data.picture_set import ArrayReader, FileReader, PictureSet, SelectionReader
 from convatlas.files import sha256
 
 _HEAD_BYTES = 4096
+_READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)  # Windows would else read text
 
 
 def exact_duplicates(pictures: PictureSet) -> list[list[int]]:
@@ -32,11 +31,11 @@ def _tests(pictures: PictureSet) -> list[Callable[[int], Hashable]]:
         selection, read = read.indices.tolist(), read.reader
     match read:
         case FileReader():
-            place = read.place
+            prefix, files = read.prefix, read.files
             return [
-                lambda i: _size(place(selection[i])),
-                lambda i: _head(place(selection[i])),
-                lambda i: sha256(Path(place(selection[i]))),
+                lambda i: _size(prefix + files[selection[i]]),
+                lambda i: _head(prefix + files[selection[i]]),
+                lambda i: sha256(read.path(selection[i])),
             ]
         case ArrayReader(array):
             return [lambda i: hashlib.sha256(array[selection[i]].tobytes()).digest()]
@@ -47,14 +46,19 @@ def _tests(pictures: PictureSet) -> list[Callable[[int], Hashable]]:
 
 def _equal(group: list[int], test: Callable[[int], Hashable]) -> list[list[int]]:
     """Those of a group of which the test says the same; None says that a picture equals no other."""
-    found: defaultdict[Hashable, list[int]] = defaultdict(list)
+    first: dict[Hashable, int] = {}
+    same: dict[int, list[int]] = {}  # a list for those alone that have others: most have none
     for index in group:
         try:
-            found[test(index)].append(index)
+            found = test(index)
         except (OSError, ValueError):
             continue
-    found.pop(None, None)
-    return [same for same in found.values() if len(same) > 1]
+        if found is None:
+            continue
+        earlier = first.setdefault(found, index)
+        if earlier != index:
+            same.setdefault(earlier, [earlier]).append(index)
+    return list(same.values())
 
 
 def _size(path: str) -> int | None:
@@ -64,7 +68,7 @@ def _size(path: str) -> int | None:
 
 def _head(path: str) -> int:
     """A number for the first bytes, of which a million would be 4 GB; where two agree by chance, all is read."""
-    opened = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # half of the time that a file object takes
+    opened = os.open(path, _READ)  # half of the time that a file object takes
     try:
         return hash(os.read(opened, _HEAD_BYTES))
     finally:

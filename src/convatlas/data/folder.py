@@ -52,7 +52,7 @@ def list_folder(root: Path) -> Listing:
         files=files,
         labels=tuple([label for part in listed for label in part.labels]),
         given=tuple(given),
-        root=root,
+        prefix=os.path.join(root, ""),  # noqa: PTH118  # with the separator at its end
         splits=tuple(parts),
         faults=tuple(faults),
         notes=tuple(notes),

@@ -5,7 +5,6 @@ does.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -28,7 +27,7 @@ class Listing:
     """All N pictures of a source, in columns: a million of them are a few strings and no objects of ours.
 
     classes: in the order of the network's outputs; also those without a picture.
-    names: stable ones. files: where each lies, relative to `root` or absolute; most are the names themselves.
+    names: stable ones. files: where each lies, after `prefix`; most are the names themselves.
     labels: the classes of each. given: the part of each, empty where the source gives no parts.
     faults: why the source cannot be used as it stands; each says what to do. notes: what is odd, but can be used.
     splits: the parts that the source itself gives, empty if it gives none.
@@ -41,7 +40,7 @@ class Listing:
     files: tuple[str, ...] = ()
     labels: tuple[tuple[str, ...], ...] = ()
     given: tuple[Split, ...] = ()
-    root: Path = Path()
+    prefix: str = ""
     multilabel: bool = False
     splits: tuple[Split, ...] = ()
     faults: tuple[str, ...] = ()
@@ -70,7 +69,7 @@ class Listing:
             classes=self.classes,
             names=self.names,
             targets=targets,
-            read=FileReader(self.files, str(self.root)),
+            read=FileReader(self.files, self.prefix),
         )
 
 

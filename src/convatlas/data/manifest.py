@@ -10,6 +10,7 @@ user's own list of the user's own pictures, and nothing but pictures is read fro
 """
 
 import csv
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,12 @@ def _list(reader: "_csv.Reader", path: Path) -> Listing:
     except csv.Error as error:
         raise DataError(f"{origin}, line {reader.line_num}: is not CSV ({error})") from error
     names = tuple(rows.line_of)
+    prefix = os.path.join(path.parent, "")  # noqa: PTH118  # with the separator at its end
+    files = tuple([os.path.join(path.parent, name) for name in names])  # noqa: PTH118  # as text
+    if all(file == prefix + name for file, name in zip(files, names, strict=True)):  # none is absolute
+        files = names
+    else:
+        prefix = ""
     classes = tuple(sorted({label for labels in rows.labels for label in labels}))
     multilabel = "labels" in columns
     given = set(rows.given)
@@ -77,10 +84,10 @@ def _list(reader: "_csv.Reader", path: Path) -> Listing:
         origin=origin,
         classes=classes,
         names=names,
-        files=names,
+        files=files,
         labels=tuple(rows.labels),
         given=tuple(rows.given),
-        root=path.parent,
+        prefix=prefix,
         multilabel=multilabel,
         splits=tuple(split for split in SPLITS if split in given),
         faults=tuple(faults),
