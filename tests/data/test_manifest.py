@@ -48,9 +48,10 @@ def test_parts_in_any_order_with_columns_of_no_concern(write: Callable[..., Path
 
 
 def test_absolute_paths(write: Callable[..., Path], tmp_path: Path) -> None:
-    path = write(f"path,label\n{tmp_path / '1.png'},a\n{tmp_path / '2.png'},b\n")
+    path = write(f"path,label\n{tmp_path / '1.png'},a\n./1.png,b\n")
     pictures, _ = list_manifest(path).to_pictures()
-    assert pictures.read(0).shape == (10, 12, 3)
+    assert pictures.names == (str(tmp_path / "1.png"), "1.png")
+    assert pictures.read(0).shape == pictures.read(1).shape == (10, 12, 3)
 
 
 @pytest.mark.parametrize(
