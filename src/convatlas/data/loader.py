@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from convatlas.data.picture_set import PictureSet
 from convatlas.data.preprocess import Preprocess
+from convatlas.data.threads import in_order
 from convatlas.errors import DataError, PictureError, TrainingError
 from convatlas.types import Failure, Pixels
 
@@ -144,10 +144,9 @@ def read_all(
         if kept is not None:
             kept[index] = pixels
 
-    with ThreadPoolExecutor(threads) as pool:
-        for done, _ in enumerate(pool.map(read, range(len(pictures))), start=1):
-            if progress is not None:
-                progress(done)
+    for done, _ in enumerate(in_order(read, len(pictures), threads), start=1):
+        if progress is not None:
+            progress(done)
     if len(failures) == len(pictures):
         raise DataError(
             f"{pictures.origin}: not one of the {len(pictures)} pictures can be read ({failures[0].reason})"

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from convatlas.data.picture_set import FileReader, PictureSet
 from convatlas.data.pictures import SUFFIXES_OF_FORMAT, PictureFacts, examine
 from convatlas.data.report import Finding
+from convatlas.data.threads import in_order
 from convatlas.errors import PictureError
 
 Progress = Callable[[int, int], None]
@@ -29,14 +29,10 @@ class Look:
 def look_at_all(pictures: PictureSet, progress: Progress | None) -> list[Look]:
     """Decode every picture; `progress` is told pictures done and pictures in all."""
     looks: list[Look] = []
-    pool = ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1))  # decoders work outside of Python's lock
-    try:
-        for look in pool.map(lambda index: _look(pictures, index), range(len(pictures))):
-            looks.append(look)
-            if progress is not None:
-                progress(len(looks), len(pictures))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    for look in in_order(lambda index: _look(pictures, index), len(pictures), min(8, os.cpu_count() or 1)):
+        looks.append(look)
+        if progress is not None:
+            progress(len(looks), len(pictures))
     return looks
 
 

@@ -55,12 +55,13 @@ def _list(reader: "_csv.Reader", path: Path) -> Listing:
         columns = _columns(next(reader, []), origin)
         for row in reader:
             if row:
-                _read_row(row, columns, path, reader.line_num, rows)
+                _read_row(row, columns, f"{origin}, line {reader.line_num}", reader.line_num, rows)
     except csv.Error as error:
         raise DataError(f"{origin}, line {reader.line_num}: is not CSV ({error})") from error
     names = tuple(rows.line_of)
-    prefix = os.path.join(path.parent, "")  # noqa: PTH118  # with the separator at its end
-    files = tuple([os.path.join(path.parent, name) for name in names])  # noqa: PTH118  # as text
+    folder = str(path.parent)
+    prefix = os.path.join(folder, "")  # noqa: PTH118  # with the separator at its end
+    files = tuple([os.path.join(folder, name) for name in names])  # noqa: PTH118  # as text
     if all(file == prefix + name for file, name in zip(files, names, strict=True)):  # none is absolute
         files = names
     else:
@@ -111,8 +112,7 @@ def _columns(header: Sequence[str], origin: str) -> dict[str, int]:
     return {name: names.index(name) for name in _COLUMNS if name in names}
 
 
-def _read_row(row: Sequence[str], columns: Mapping[str, int], manifest: Path, line: int, rows: _Rows) -> None:
-    place = f"{printable(manifest)}, line {line}"
+def _read_row(row: Sequence[str], columns: Mapping[str, int], place: str, line: int, rows: _Rows) -> None:
     if len(row) <= max(columns.values()):
         rows.faults.append(f"{place}: has {len(row)} cells; {max(columns.values()) + 1} are needed")
         return
