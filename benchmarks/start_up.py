@@ -15,7 +15,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-ROUNDS = 5
+from benchmarks.figure import Figure
+
+ROUNDS, FULL_ROUNDS = 3, 9
 SLOW = ("torch", "torchvision", "accelerate", "onnxruntime", "onnx", "matplotlib", "scipy", "pandas", "sklearn", "rich")
 # {run}: a trained and exported LeNet-5; {picture}: a digit.
 VERBS = {
@@ -38,6 +40,17 @@ VERBS = {
     "export": ("export", "{run}", "--pictures", "2"),
     "doctor": ("doctor",),
 }
+WITHOUT_TORCH = (
+    "--help",
+    "models",
+    "weights list",
+    "costs",
+    "runs",
+    "data check",
+    "predict, exported",
+    "plot",
+    "animate",
+)
 _NOTHING = "Python alone"
 # What is loaded is asked at the very end, after exit handlers that may import still more were set.
 _ASK = """\
@@ -59,13 +72,16 @@ if words:
 """
 
 
-def measure() -> dict[str, Any]:
+def measure(*, full: bool = False) -> dict[str, Any]:
+    """full: more rounds."""
     verbs: dict[str, tuple[str, ...]] = {_NOTHING: (), **VERBS}
     seconds: dict[str, list[float]] = {name: [] for name in verbs}
     asked: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         places = prepare(Path(temporary))
-        for _ in range(ROUNDS):  # in turn, so that a busy moment of the machine meets all alike
+        for _ in range(
+            FULL_ROUNDS if full else ROUNDS
+        ):  # in turn, so that a busy moment of the machine meets all alike
             for name, words in verbs.items():
                 taken, asked[name] = ask([word.format(**places) for word in words], Path(temporary))
                 seconds[name].append(taken)
@@ -118,3 +134,24 @@ def lines(measured: dict[str, Any]) -> list[str]:
     rows = {row["verb"]: row for row in measured["verbs"]}
     told = (f"{name} {rows[name]['times_python']:g}" for name in VERBS)
     return [f"a verb from a fresh process, in times of a Python that does nothing: {', '.join(told)}"]
+
+
+def figures(measured: dict[str, Any]) -> list[Figure]:
+    """That torch stays out of the verbs that need none, and torchvision out of all: they are of classification."""
+    loaded = {row["verb"]: row["loaded"] for row in measured["verbs"] if row["verb"] in VERBS}
+    with_torch = [name for name in WITHOUT_TORCH if "torch" in loaded[name]]
+    with_torchvision = [name for name in loaded if "torchvision" in loaded[name]]
+    return [
+        _kept_out("torch", "verbs that need no network", len(WITHOUT_TORCH), with_torch),
+        _kept_out("torchvision", "verbs of classification", len(loaded), with_torchvision),
+    ]
+
+
+def _kept_out(package: str, of: str, count: int, importing: list[str]) -> Figure:
+    return Figure(
+        what=f"Start-up: {of} that import {package}",
+        measured=f"{len(importing)} of {count}",
+        goal="none",
+        met=not importing,
+        why=f"{', '.join(importing)} import it" if importing else "",
+    )

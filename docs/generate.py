@@ -25,9 +25,12 @@ from convatlas.cli import app
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the benchmarks are beside the package, not in it
 import detection_page  # noqa: E402
+import growth_pictures  # noqa: E402
+import speed_page  # noqa: E402
 import start_up_page  # noqa: E402
-from benchmarks import families, parity, start_up, zoo  # noqa: E402
-from benchmarks.__main__ import MEASUREMENTS  # noqa: E402
+import warm_picture  # noqa: E402
+from benchmarks import families, parity, zoo  # noqa: E402
+from benchmarks.__main__ import MEASUREMENTS, PROMISE  # noqa: E402
 
 NOTICE = "<!-- Written by docs/generate.py from the code (`make docs`): edit the code instead. -->\n"
 RESULTS = ROOT / "benchmarks" / "results"
@@ -230,7 +233,12 @@ def errata_page() -> str:
 
 def readme(text: str) -> str:
     """The README with its generated parts put anew, each between its two markers."""
-    parts = {"models": families_table(list_cards()), "show": show_table(), "measured": measured_table()}
+    parts = {
+        "models": families_table(list_cards()),
+        "show": show_table(),
+        "speed": speed_page.readme_table(),
+        "measured": measured_table(),
+    }
     for name, part in parts.items():
         begin, end = f"<!-- {name}:begin -->\n", f"<!-- {name}:end -->\n"
         if begin not in text or end not in text:
@@ -264,8 +272,8 @@ def measured_table() -> str:
     rows = ["| Measured | With |", "| --- | --- |"]
     machines = set()
     for name, measurement in MEASUREMENTS.items():
-        if measurement in (families, parity, start_up, zoo, *detection_page.MEASURED.values()):  # a page of its own
-            continue
+        if name in PROMISE or measurement in (families, parity, zoo, *detection_page.MEASURED.values()):
+            continue  # a page of its own
         result = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
         machines.add(_machine(result.pop("machine")))
         rows += [f"| {_cell(line)} | `python -m benchmarks {name}` |" for line in measurement.lines(result)]
@@ -367,9 +375,12 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "models.md": models_page(),
         ROOT / "docs" / "families.md": families_page(),
         ROOT / "docs" / "parity.md": parity_page(),
+        ROOT / "docs" / "speed.md": f"{NOTICE}\n{speed_page.page()}",
         ROOT / "docs" / "start-up.md": f"{NOTICE}\n{start_up_page.page()}",
         ROOT / "docs" / "zoo.md": zoo_page(),
         ROOT / "README.md": readme((ROOT / "README.md").read_text(encoding="utf-8")),
+        **growth_pictures.pages(),
+        **warm_picture.pages(),
     }
 
 

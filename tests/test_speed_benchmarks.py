@@ -1,0 +1,292 @@
+"""The measurements of the performance promise: their figures from given numbers, the command line, the pages."""
+
+import importlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import torch
+from benchmarks import __main__ as command
+from benchmarks import gpu, start_up, warm, warm_engines
+from benchmarks.competitor import Competitor
+from benchmarks.figure import Figure
+
+ROOT = Path(__file__).parents[1]
+
+
+def row(model: str, auto: list[float], bare: list[float], eager: list[float]) -> dict[str, Any]:
+    """A network whose OpenVINO is slow; a billion MACs, and a machine of 1,000 GFLOP/s at its best."""
+    slow = [1.0] * len(auto)
+    seconds = {"auto": auto, "onnx": [0.011] * len(auto), "openvino": slow, "torch": slow}
+    return {
+        "model": model,
+        "batch": 1,
+        "macs": 1_000_000_000,
+        "engine": "openvino",
+        "differences": {},
+        "seconds": {**seconds, "torchvision": eager, "ONNX Runtime": bare, "OpenVINO": slow},
+        "matrix_gigaflops": [1000.0, 900.0],
+    }
+
+
+def measured(*rows: dict[str, Any]) -> dict[str, Any]:
+    return {"threads": 2, "full": False, "notes": ["a note"], "rows": list(rows)}
+
+
+@pytest.mark.row("J-01")
+def test_warm_figures_that_are_met():
+    one = row("resnet50", [0.010, 0.010, 0.010], [0.0097, 0.0098, 0.0110], [0.020, 0.020, 0.040])
+    two = row("vgg16", [0.010, 0.010, 0.010], [0.010] * 3, [0.080] * 3)
+    first, second, mean = warm.figures(measured(one, two))
+    assert first.what == "ResNet-50, one picture, against the best bare engine (ONNX Runtime)"
+    # 2 GFLOP in 10 ms are 200 GFLOP/s, of 1,000.
+    assert first.measured == "0.980 (0.970 to 1.100) times as fast; 20% of the rate of matrix products"
+    assert first.met and second.met
+    assert mean.measured == "4.00 times as fast (network by network 2.00 to 8.00)"  # not (2 + 8) / 2
+    assert mean.met
+    assert mean.goal == "at least 2, reach for 2.5"
+
+
+@pytest.mark.row("J-01")
+def test_warm_figures_that_are_missed_say_why():
+    missed, mean = warm.figures(measured(row("vgg16", [0.020] * 3, [0.019, 0.0193, 0.0193], [0.03] * 3)))
+    assert not missed.met
+    assert missed.measured.startswith("0.965 (0.950 to 0.965) times as fast")
+    assert "ONNX Runtime alone takes 19.3 ms for floats that are normalised already" in missed.why
+    assert "ours 20 ms for uint8 pixels on openvino, where onnx takes 11 ms" in missed.why
+    assert not mean.met
+    assert mean.why == "VGG-16 gains least, 1.50, at 10% of the rate of matrix products"
+
+
+def test_larger_batches_are_told_and_are_no_figures():
+    several = {**row("vgg16", [0.01], [0.01], [0.03]), "batch": 8}
+    given = measured(row("vgg16", [0.01], [0.01], [0.03]), several)
+    assert len(warm.figures(given)) == 2
+    one, eight, note = warm.lines(given)
+    assert one.startswith("VGG-16, one picture: auto (openvino) 10 ms; onnx 11 ms, ")
+    assert eight.startswith("VGG-16, 8 pictures: auto")
+    assert note == "a note"
+    assert warm.share(several) == pytest.approx(8 * warm.share(row("vgg16", [0.01], [0.01], [0.03])))
+
+
+def test_other_answers_are_not_timed():
+    right = {"engine": "", "logits": [[1.0, -2.0]]}
+    apart = {"engine": "", "logits": [[1.0, -2.0005]]}
+    assert warm._compare({"torchvision": right, "onnx": right}) == {"torchvision": 0, "onnx": 0}
+    with pytest.raises(RuntimeError, match=r"onnx's logits are 0\.00025 of the largest"):
+        warm._compare({"torchvision": right, "onnx": apart})
+
+
+def test_normalised_is_what_torchvision_feeds():
+    from torchvision.transforms.v2 import functional
+
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 3, 5, 4), dtype=np.uint8)
+    floats = functional.to_dtype(torch.from_numpy(pixels), torch.float32, scale=True)
+    theirs = functional.normalize(floats, list(warm_engines.MEAN), list(warm_engines.STD))
+    np.testing.assert_allclose(warm_engines.normalised(pixels), theirs.numpy(), rtol=0, atol=1e-6)
+
+
+def test_a_turn_is_long_enough_and_not_endless():
+    passes = 0
+
+    def once() -> None:
+        nonlocal passes
+        passes += 1
+
+    taken = warm_engines.timed(once, 0.0)
+    assert len(taken) == warm_engines.FEWEST < passes  # some went before that do not count
+    assert len(warm_engines.timed(once, 1e9)) == warm_engines.MOST
+
+
+def test_a_competitor_answers_in_its_own_process_until_it_is_closed():
+    with Competitor("benchmarks.matrix_rate", "1", threads=1) as competitor:
+        assert competitor.ask({"seconds": 0.0}) > 0
+    assert competitor._process.poll() == 0
+    with (
+        Competitor("benchmarks.warm_engines", "nobody", "nowhere", "1") as broken,
+        pytest.raises(RuntimeError, match="nobody nowhere 1 ended with 1 instead of an answer"),
+    ):
+        broken.ask({"batch": 1})
+
+
+@pytest.mark.every_variant
+def test_warm_prediction_of_the_smallest_network():
+    (found,) = warm.measure(["mobilenet_v2"], rounds=1, seconds=0.0)["rows"]
+    assert found["engine"] in {"onnx", "openvino", "torch"}
+    assert set(found["seconds"]) == {*warm_engines.OURS, "torchvision", "ONNX Runtime", "OpenVINO"}
+    assert all(len(taken) == 1 for taken in found["seconds"].values())
+    assert found["macs"] == 300_774_272
+    assert 0 < max(found["differences"].values()) <= warm.AGREEMENT  # others add up in another order
+
+
+def test_start_up_figures():
+    rows = [{"verb": verb, "loaded": []} for verb in start_up.VERBS]
+    assert [(each.measured, each.met) for each in start_up.figures({"verbs": rows})] == [
+        (f"0 of {len(start_up.WITHOUT_TORCH)}", True),
+        (f"0 of {len(start_up.VERBS)}", True),
+    ]
+    loaded = {"models": ["torch"], "show": ["torch", "torchvision"]}
+    rows = [{"verb": verb, "loaded": loaded.get(verb, [])} for verb in start_up.VERBS]
+    torch_free, vision_free = start_up.figures({"verbs": rows})
+    assert torch_free.why == "models import it"  # show may
+    assert vision_free.why == "show import it"
+
+
+def test_the_comparison_on_a_gpu_runs_where_there_is_none():
+    modes = [gpu.Mode(name="plain"), gpu.Mode(name="AMP", amp=torch.bfloat16, channels_last=True)]
+    rows = gpu.compare("cpu", {"mobilenet_v2": "mobilenetv2_100"}, modes, batch=2, side=32, rounds=1)
+    assert [(each["mode"], each["work"]) for each in rows] == [
+        ("plain", "answer"),
+        ("plain", "train"),
+        ("AMP", "answer"),
+        ("AMP", "train"),
+    ]
+    assert all(set(each["seconds"]) == {"convatlas", "torchvision", "timm"} for each in rows)
+    assert len(gpu.figures({"device": "a GPU", "rows": rows})) == len(gpu.lines({"device": "", "rows": rows})) == 4
+
+
+def test_figures_of_a_gpu():
+    seconds = {"convatlas": [1.0, 1.0, 1.0], "torchvision": [1.5, 2.0, 1.5], "timm": [0.9, 0.9, 5.0]}
+    told = {"model": "resnet50", "batch": 64, "difference": 0}
+    rows = [{**told, "mode": "plain", "work": work, "seconds": seconds} for work in ("answer", "train")]
+    faster, slower, *_ = gpu.figures({"device": "a GPU", "rows": rows})
+    assert faster.met and faster.measured.startswith("1.50 times")
+    assert slower.why == "resnet50 in plain is the slowest, 0.90"
+    (alone,) = gpu.figures({"device": None, "rows": []})
+    assert (alone.measured, alone.met) == ("not measured", False)
+
+
+@pytest.fixture
+def measurements(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """Three that only note that they were asked: two of the promise, of which one was met."""
+    asked: list[str] = []
+
+    def made(name: str) -> ModuleType:
+        module: Any = ModuleType(name)
+
+        def measure(*, full: bool = False) -> dict[str, Any]:
+            asked.append(f"{name} in full" if full else name)
+            return {"value": len(asked)}
+
+        met = name == "swift"
+        module.measure = measure
+        module.lines = lambda given: [f"{name} took {given['value']}"]
+        module.figures = lambda _: [
+            Figure(what=name, measured="1", goal="2", met=met, why="" if met else "too slow"),
+        ]
+        return module  # type: ignore[no-any-return]
+
+    names = ("swift", "slow", "digits")
+    monkeypatch.setattr(command, "MEASUREMENTS", {name: made(name) for name in names})
+    monkeypatch.setattr(command, "PROMISE", names[:2])
+    monkeypatch.setattr(command, "RESULTS", tmp_path)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], ["swift", "slow"]),
+        (["--full"], ["swift in full", "slow in full", "digits"]),
+        (["digits", "swift"], ["digits", "swift"]),
+        (["--only", "slow,digits", "--only", "slow"], ["slow", "digits"]),
+        (["slow", "--only", "digits", "--full"], ["slow in full", "digits"]),
+    ],
+)
+def test_what_is_measured(words: list[str], expected: list[str], measurements: list[str], tmp_path: Path):
+    command.main(words)
+    assert measurements == expected
+    assert {file.stem for file in tmp_path.iterdir()} == {name.removesuffix(" in full") for name in expected}
+
+
+def test_the_figures_come_last(measurements: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    command.main([])
+    out, err = capsys.readouterr()
+    *head, blank, last = out.splitlines()
+    assert head == ["swift took 1", "slow took 2", "", "swift: 1 (goal 2: met)", "slow: 1 (goal 2: missed: too slow)"]
+    assert blank == ""
+    assert last == "1 of 2 goals met; measured in 0.0 minutes"
+    assert err == ""  # no progress where no terminal is
+    written = json.loads((tmp_path / "slow.json").read_text(encoding="utf-8"))
+    assert written["value"] == 2
+    assert written["machine"]["cores"]
+
+
+def test_json_is_json_alone(measurements: list[str], capsys: pytest.CaptureFixture[str]):
+    command.main(["slow", "--json"])
+    assert json.loads(capsys.readouterr().out)["slow"]["value"] == 1
+
+
+@pytest.mark.parametrize("words", [["swfit"], ["--only", "slow,swfit"]])
+def test_an_unknown_name(words: list[str], measurements: list[str], capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        command.main(words)
+    assert ended.value.code == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert 'no measurement is called "swfit". Did you mean "swift"? There is swift, slow, digits' in told
+    assert measurements == []
+
+
+@pytest.fixture(scope="module")
+def docs() -> Callable[[str], Any]:
+    """A module of docs/ by name."""
+
+    def load(name: str) -> Any:
+        sys.path.insert(0, str(ROOT / "docs"))
+        try:
+            return importlib.import_module(name)
+        finally:
+            sys.path.remove(str(ROOT / "docs"))
+
+    return load
+
+
+@pytest.mark.parametrize("name", command.PROMISE)
+def test_committed_results_give_figures_which_the_page_and_the_readme_show(name: str):
+    result = json.loads((command.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    figures = command.MEASUREMENTS[name].figures(result)
+    assert figures
+    for file in (ROOT / "docs" / "speed.md", ROOT / "README.md"):
+        text = file.read_text(encoding="utf-8")
+        for figure in figures:
+            assert f"| {figure.what} | {figure.measured} | {figure.goal}" in text, file.name
+            assert figure.why in text
+
+
+def test_the_page_is_made_of_the_results(docs: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    page = docs("speed_page")
+    text = page.page()
+    for name in command.PROMISE:
+        assert f"## {page.TITLES[name]}\n" in text
+        (tmp_path / f"{name}.json").write_bytes((command.RESULTS / f"{name}.json").read_bytes())
+    altered = json.loads((tmp_path / "warm.json").read_text(encoding="utf-8"))
+    altered["rows"][0]["seconds"]["auto"] = [1.0] * len(altered["rows"][0]["seconds"]["auto"])
+    (tmp_path / "warm.json").write_text(json.dumps(altered), encoding="utf-8")
+    monkeypatch.setattr(page, "RESULTS", tmp_path)
+    assert page.page() != text
+    assert "missed: " in page.readme_table()
+
+
+def test_the_picture_of_warm_prediction(docs: Callable[[str], Any]):
+    drawn = docs("warm_picture").drawn
+    given = measured(row("resnet50", [0.010], [0.0125], [0.020]), row("vgg16", [0.010], [0.010], [0.080]))
+    text = drawn(given)
+    assert text == drawn(given)
+    root = ElementTree.fromstring(text)
+    space = "{http://www.w3.org/2000/svg}"
+    assert root.find(f"{space}title") is not None
+    description = root.findtext(f"{space}desc") or ""
+    told = (
+        "ResNet-50: convatlas 2.0x, 10 ms, ONNX Runtime 1.6x, 12.5 ms, torchvision 1.0x, 20 ms; "
+        "VGG-16: convatlas 8.0x, 10 ms, ONNX Runtime 8.0x, 10 ms, torchvision 1.0x, 80 ms."
+    )
+    assert told in description
+    words = ["".join(each.itertext()).strip() for each in root.iter(f"{space}text")]
+    assert "convatlas 2.0x, 10 ms" in words
+    assert float(root.attrib["width"]) <= 390
