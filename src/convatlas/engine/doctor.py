@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from convatlas.engine.processor import processor_name
 from convatlas.engine.run import ROOT
 
 State = Literal["ok", "missing", "old", "broken"]
@@ -175,7 +176,7 @@ def _devices() -> tuple[tuple[Device, ...], int | None, str]:
         import torch  # noqa: PLC0415 - here alone, so that a torch that does not import is an answer
     except Exception as error:  # a broken install fails in many ways: ImportError, OSError, RuntimeError
         return (), None, f"{type(error).__name__}: {error}"
-    devices = [Device(name="cpu", description=platform.processor() or platform.machine())]
+    devices = [Device(name="cpu", description=processor_name())]
     all_properties = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
     gpus = [f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB" for properties in all_properties]
     if gpus:

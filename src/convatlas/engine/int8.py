@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convatlas.engine.predict.onnx_engine import OnnxEngine, first_line
+from convatlas.engine.processor import has_vnni
 from convatlas.errors import ExportError, UsageError
 
 CHUNK = 4  # pictures whose activations are held at a time
@@ -61,16 +62,6 @@ def write_int8(graph: Path, pictures: NDArray[np.uint8], folder: Path, say: Say)
         graph=folder / f"{best}.onnx",
         method=f"activations of 8 bits a tensor ({named}), weights of {bits}, a scale a channel; biases corrected",
     )
-
-
-def has_vnni() -> bool | None:
-    """Whether the processor multiplies int8 with VNNI; None where the system does not say (Linux does)."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return None
-    flags = next((line for line in text.splitlines() if line.startswith("flags")), None)
-    return None if flags is None else "vnni" in flags
 
 
 def saturates() -> bool:

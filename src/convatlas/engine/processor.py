@@ -4,6 +4,8 @@ import functools
 import platform
 from pathlib import Path
 
+_CPUINFO = Path("/proc/cpuinfo")  # Linux
+
 
 @functools.cache
 def processor_name() -> str:
@@ -11,10 +13,16 @@ def processor_name() -> str:
     return _from_cpuinfo("model name") or platform.processor() or platform.machine()
 
 
+def has_vnni() -> bool | None:
+    """Whether the processor multiplies int8 with VNNI; None where the system does not say (Linux on x86 does)."""
+    flags = _from_cpuinfo("flags")
+    return "vnni" in flags if flags else None
+
+
 def _from_cpuinfo(field: str) -> str:
     """The first processor's value of a field of /proc/cpuinfo; "" where there is none, or no Linux."""
     try:
-        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+        with _CPUINFO.open(encoding="utf-8") as file:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith(field))
     except (OSError, StopIteration):
         return ""
