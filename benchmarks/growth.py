@@ -109,8 +109,8 @@ def figures(measured: dict[str, Any]) -> list[Figure]:
         told.append(
             Figure(
                 what=f"Indexing 1,000,000 files in class folders, and splitting them (measured {million['measured']})",
-                measured=f"{_spread(million['seconds']['split_ours'])} and {_size(memory)}; to list them alone {listed} "
-                f"and {_size(million['bytes']['list_ours'])}",
+                measured=f"{_spread(million['seconds']['split_ours'])} and {_size(memory)}; to list them alone "
+                f"{listed} and {_size(million['bytes']['list_ours'])}",
                 goal=f"at most {SECONDS_GOAL:g} s and {BYTES_GOAL / 1e9:g} GB",
                 met=met,
                 why="" if met else f"the dearest run took {_seconds(worst)} and {_size(memory)}",
