@@ -20,7 +20,7 @@ from convatlas.arithmetic.errata import ERRATA
 from convatlas.arithmetic.tables import text as table_text
 from convatlas.arithmetic.tables.table import LayerTable
 from convatlas.catalog import Card, list_cards
-from convatlas.cli import app
+from convatlas.cli import make_app
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the benchmarks are beside the package, not in it
@@ -38,7 +38,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 
 def cli_page() -> str:
     """docs/cli.md: each verb with its words of help, arguments and options."""
-    root: Any = typer.main.get_command(app)
+    root: Any = typer.main.get_command(make_app())
     parts = [f"{NOTICE}\n# The command line\n", f"{root.help.strip()}\n"]
     verbs = list(_verbs(root, "convatlas"))
     parts.append("\n".join(f"- [`{name}`](#{_anchor(name)}): {_summary(verb)}" for name, verb in verbs) + "\n")

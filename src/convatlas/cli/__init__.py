@@ -1,57 +1,62 @@
 """The command line: one file a verb. A verb imports torch only when it runs, so help and look-ups answer at once."""
 
+import importlib
 import io
 import os
 import sys
+from collections.abc import Sequence
+from typing import Final
 
 import typer
 
-from convatlas.cli import (
-    animate,
-    atlas,
-    compare,
-    costs,
-    data,
-    doctor,
-    draw,
-    evaluate,
-    export,
-    field,
-    models,
-    plot,
-    predict,
-    runs,
-    show,
-    train,
-    weights,
-)
 from convatlas.cli.output import note
 from convatlas.errors import ConvatlasError
 
-app = typer.Typer(
-    name="convatlas",
-    help="A runnable atlas of convolutional networks: choose one, train it on your pictures, use it.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+# Each is a file here, in the order of the help: with a function of its name, or with an `app` of verbs of its own.
+VERBS: Final = (
+    "models",
+    "costs",
+    "show",
+    "draw",
+    "animate",
+    "plot",
+    "compare",
+    "train",
+    "evaluate",
+    "field",
+    "predict",
+    "export",
+    "quantize",
+    "data",
+    "weights",
+    "atlas",
+    "runs",
+    "doctor",
 )
-app.command("models")(models.models)
-app.command("costs")(costs.costs)
-app.command("show")(show.show)
-app.command("draw")(draw.draw)
-app.command("animate")(animate.animate)
-app.command("plot")(plot.plot)
-app.command("compare")(compare.compare)
-app.command("train")(train.train)
-app.command("evaluate")(evaluate.evaluate)
-app.command("field")(field.field)
-app.command("predict")(predict.predict)
-app.command("export")(export.export)
-app.add_typer(data.app, name="data")
-app.add_typer(weights.app, name="weights")
-app.command("atlas")(atlas.atlas)
-app.command("runs")(runs.runs)
-app.command("doctor")(doctor.doctor)
+
+
+def make_app(verbs: Sequence[str] = VERBS) -> typer.Typer:
+    """The command line with these verbs; the files of the others are not even imported."""
+    app = typer.Typer(
+        name="convatlas",
+        help="A runnable atlas of convolutional networks: choose one, train it on your pictures, use it.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_no_more_than_a_verb)
+    for verb in verbs:
+        module = importlib.import_module(f"convatlas.cli.{verb}")
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=verb)
+        else:
+            app.command(verb)(getattr(module, verb))
+    return app
+
+
+def _no_more_than_a_verb() -> None:
+    # Typer would take a command line of one verb for that verb itself.
+    pass
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -60,7 +65,9 @@ def main(arguments: list[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal's encoding does not have
     try:
-        app(args=arguments, standalone_mode=True)
+        words = sys.argv[1:] if arguments is None else arguments
+        named = words[:1] if words and words[0] in VERBS else VERBS
+        make_app(named)(args=words, standalone_mode=True)
     except ConvatlasError as error:
         note(f"error: {error}")
         sys.exit(error.exit_code)

@@ -1,5 +1,6 @@
 """The progress of a download."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ def download_bar(words: str) -> Iterator[Callable[[int, int | None], None] | Non
 
     The bar appears with the first bytes: where nothing has to be downloaded there is none.
     """
-    if not err().is_terminal:
+    if not sys.stderr.isatty():
         yield None
         return
     bar: Progress | None = None
