@@ -51,7 +51,8 @@ def predict(
     engine: Annotated[
         str | None,
         typer.Option(
-            help="onnx, openvino, torch, compiled, or auto: the quickest here, measured once and remembered.",
+            help="onnx, openvino, torch, compiled, int8 (see quantize), or auto: the quickest here that answers in "
+            "float32, measured once and remembered.",
             show_default="onnx where the bundle is exported, else torch",
         ),
     ] = None,
@@ -134,14 +135,13 @@ def _pictures(first: str, rest: list[str], model: str | None) -> list[str]:
 
 def _with_progress(answers: "Iterator[Classification | Failure]", total: int) -> "Iterator[Classification | Failure]":
     """The answers, with a bar on stderr when there are many and a person looks at it."""
-    console = err()
-    if total <= MANY or not console.is_terminal:
+    if total <= MANY or not sys.stderr.isatty():
         yield from answers
         return
     from rich.progress import Progress
 
     # Rich would send what is printed on stdout to its own console, which is stderr.
-    with Progress(console=console, transient=True, redirect_stdout=False) as progress:
+    with Progress(console=err(), transient=True, redirect_stdout=False) as progress:
         yield from progress.track(answers, total=total, description="Pictures")
 
 
