@@ -81,3 +81,15 @@ def test_not_one_readable_picture_is_an_error(photos):
         file.write_bytes(b"")
     with pytest.raises(DataError, match="not one of the 6 pictures can be read"):
         read_all(open_pictures(root), PREPROCESS)
+
+
+@pytest.mark.parametrize("crop_area", [0.3, 1.0])
+def test_threads_read_the_same_pictures_with_the_same_random_crops(photos, crop_area):
+    pictures = open_pictures(photos(count=7))
+    batches = []
+    for threads in (1, 3):
+        torch.manual_seed(5)
+        dataset = Pictures(pictures, PREPROCESS, crop_area=crop_area, threads=threads)
+        batches.append(dataset.__getitems__([4, 0, 9, 13, 2, 2, 20]))
+    assert torch.equal(batches[0].pixels, batches[1].pixels)
+    assert torch.equal(batches[0].pixels[4], batches[0].pixels[5]) == (crop_area == 1)

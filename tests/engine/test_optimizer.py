@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR, StepLR
 
 from convatlas.engine import optimizer as module
-from convatlas.engine.optimizer import make_schedule, schedule_factor
+from convatlas.engine.optimizer import load_optimizer, make_schedule, schedule_factor
 from convatlas.engine.parts import parts
 from convatlas.recipes.recipe import Recipe
 
@@ -109,3 +109,81 @@ def test_sgd_takes_the_step_that_its_formula_says():
     optimizer.step()
     assert layer.weight.item() == pytest.approx(2.0 - 0.1 * (3.0 + 0.5 * 2.0))
     assert math.isfinite(layer.weight.item())
+
+
+def small_network() -> nn.Module:
+    torch.manual_seed(3)
+    layers = nn.Conv2d(2, 4, 3, bias=False), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 3, 3)
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)
+
+
+def take_steps(network: nn.Module, optimizer: torch.optim.Optimizer, first: int, last: int) -> None:
+    for step in range(first, last):
+        torch.manual_seed(step)
+        optimizer.zero_grad()
+        network(torch.randn(4, 2, 8, 8)).square().mean().backward()
+        optimizer.step()
+
+
+SGD_AND_ADAMW = pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(optimizer="sgd", lr=0.1, weight_decay=0.1),
+        Recipe(optimizer="sgd", lr=0.1, momentum=0.0),
+        Recipe(optimizer="adamw", lr=0.01, weight_decay=0.1),
+    ],
+    ids=["sgd", "sgd without momentum", "adamw"],
+)
+
+
+@SGD_AND_ADAMW
+def test_fused_steps_are_the_plain_ones(recipe, monkeypatch):
+    ends = []
+    for on in (module.FUSED_ON, ()):
+        monkeypatch.setattr(module, "FUSED_ON", on)
+        network = small_network()
+        optimizer = make_optimizer(network, recipe)
+        assert all(bool(group["fused"]) is bool(on) for group in optimizer.param_groups)
+        take_steps(network, optimizer, 0, 5)
+        ends.append([parameter.detach() for parameter in network.parameters()])
+    before = list(small_network().parameters())
+    for fused, plain, start in zip(*ends, before, strict=True):
+        torch.testing.assert_close(fused, plain, rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(fused, start.detach(), atol=1e-3)
+
+
+@SGD_AND_ADAMW
+def test_a_state_that_was_written_contiguous_goes_on_as_if_it_had_not_been(recipe):
+    """Fused steps pair numbers by their place in memory: a state in another order would be another's."""
+    straight = small_network()
+    optimizer = make_optimizer(straight, recipe)
+    take_steps(straight, optimizer, 0, 3)
+    again = small_network()
+    again.load_state_dict(straight.state_dict())
+    state = optimizer.state_dict()
+    state["state"] = {
+        index: {name: value.contiguous().clone() for name, value in values.items() if value is not None}
+        for index, values in state["state"].items()
+    }
+    other = make_optimizer(again, recipe)
+    load_optimizer(other, state)
+    take_steps(straight, optimizer, 3, 5)
+    take_steps(again, other, 3, 5)
+    for one, two in zip(straight.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_a_parameter_that_has_no_gradient_at_first_learns_later_as_the_plain_optimiser_has_it(monkeypatch):
+    """A part that is unfrozen later, a block that stochastic depth dropped in the first step."""
+    ends = []
+    for on in (module.FUSED_ON, ()):
+        monkeypatch.setattr(module, "FUSED_ON", on)
+        network = small_network()
+        optimizer = make_optimizer(network, Recipe(optimizer="sgd", lr=0.1))
+        network[0].requires_grad_(requires_grad=False)
+        take_steps(network, optimizer, 0, 2)
+        network[0].requires_grad_(requires_grad=True)
+        take_steps(network, optimizer, 2, 4)
+        ends.append([parameter.detach() for parameter in network.parameters()])
+    for fused, plain in zip(*ends, strict=True):
+        torch.testing.assert_close(fused, plain, rtol=1e-4, atol=1e-5)

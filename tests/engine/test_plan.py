@@ -47,6 +47,21 @@ def test_a_given_value_beats_recipe_and_machine(digit_splits):
     assert (plan.preprocess.fit, plan.origins["preprocess.fit"]) == ("stretch", "you")
 
 
+def test_channels_come_last_where_that_is_quicker_and_the_plan_records_it(digit_splits, monkeypatch):
+    for model in ("lenet5", "lenet5_modern"):
+        plan = plan_for(digit_splits, model=model)
+        assert (plan.recipe.channels_last, plan.origins["channels_last"]) == (True, "auto: quicker for convolutions")
+    given = plan_for(digit_splits, changes={"channels_last": False})
+    assert (given.recipe.channels_last, given.origins["channels_last"]) == (False, "you")
+    again = Plan.from_dict(json.loads(json.dumps(given.to_dict())))  # as an earlier run's plan has it
+    assert again.recipe.channels_last is False
+    vit = plan_for(digit_splits, model="vit_ti_16", size=32)
+    assert (vit.recipe.channels_last, vit.origins["channels_last"].partition(":")[0]) == (False, "auto")
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
+    apple = plan_for(digit_splits)
+    assert (apple.recipe.channels_last, apple.origins["channels_last"]) == (False, "auto: not measured on an Apple GPU")
+
+
 def test_a_shorter_run_warms_up_in_proportion(digit_splits):
     plan = plan_for(digit_splits, changes={"epochs": 6})
     assert plan.recipe.warmup_epochs == pytest.approx(0.975)  # 13 of the recipe's 80

@@ -18,7 +18,7 @@ from convatlas.engine.plan import Plan, Wishes, make_plan
 from convatlas.engine.run import RunFolder
 from convatlas.engine.session import plan_statistics, start_session
 from convatlas.engine.start import initial_network, start_training
-from convatlas.engine.train import Trained
+from convatlas.engine.train import Trained, _check_finite, _Step
 from convatlas.errors import CheckpointError, DataError, PictureError, TrainingError, UsageError
 from convatlas.layers.normalize import Normalize
 from convatlas.models import create_model
@@ -149,6 +149,32 @@ def test_a_resumed_run_ends_as_if_it_had_not_stopped(digits, tmp_path, optimizer
     assert without_time(resumed) == without_time(straight)
     assert all(torch.equal(weights(resumed)[name], value) for name, value in weights(straight).items())
     assert len(run.log.read_text(encoding="utf-8").splitlines()) == 1 + 5
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_resumed_run_in_channels_last_ends_as_if_it_had_not_stopped(digits, tmp_path, optimizer):
+    splits = some_digits(digits)
+    plan = planned(splits, epochs=4, optimizer=optimizer, lr=0.003, momentum=0.9, channels_last=True)
+    straight = run_plan(plan, splits, RunFolder(tmp_path / "straight"))
+    run = RunFolder(tmp_path / "stopped")
+    with pytest.raises(KeyboardInterrupt):
+        run_plan(plan, splits, run, observer=StopsAfter(epoch=3))
+    resumed = run_plan(plan, splits, run, resume=True)
+    assert [row.train_loss for row in resumed.history] == [row.train_loss for row in straight.history]
+    assert all(torch.equal(weights(resumed)[name], value) for name, value in weights(straight).items())
+
+
+def test_a_run_that_began_with_the_plain_optimiser_goes_on_with_it(digits, tmp_path, monkeypatch):
+    splits = some_digits(digits)
+    plan = planned(splits, epochs=4, optimizer="adamw", lr=0.003)
+    with monkeypatch.context() as patch:
+        patch.setattr("convatlas.engine.optimizer.FUSED_ON", ())  # as it was before there were fused ones
+        straight = run_plan(plan, splits, RunFolder(tmp_path / "straight"))
+        run = RunFolder(tmp_path / "stopped")
+        with pytest.raises(KeyboardInterrupt):
+            run_plan(plan, splits, run, observer=StopsAfter(epoch=3))
+    resumed = run_plan(plan, splits, run, resume=True)
+    assert all(torch.equal(weights(resumed)[name], value) for name, value in weights(straight).items())
 
 
 def test_a_resumed_run_with_workers_ends_as_if_it_had_not_stopped(digits, tmp_path):
@@ -306,6 +332,19 @@ def test_a_loss_that_is_not_finite_names_step_rate_and_pictures(digits, tmp_path
     assert "last good checkpoint is kept in" in message
     kept = last_weights(tmp_path)
     assert all(torch.isfinite(value).all() for value in kept.values())
+
+
+def test_of_losses_that_are_read_together_the_first_bad_one_is_named(digits):
+    readable = read_all(some_digits(digits).train, planned(some_digits(digits)).preprocess)
+    good, bad = torch.tensor([1.0, 2.0]), torch.tensor([1.0, math.inf])
+    steps = [
+        _Step(7 + number, 0.1 * number, values.mean(), {"cross_entropy": values}, torch.tensor([2 * number, 5]))
+        for number, values in enumerate((good, bad, bad))
+    ]
+    _check_finite(steps[:1], readable, 2, RunFolder(Path("run")))
+    with pytest.raises(TrainingError, match=r"at step 8 \(epoch 2\), learning rate 0\.1: ") as caught:
+        _check_finite(steps, readable, 2, RunFolder(Path("run")))
+    assert f"1 of 2 pictures ({readable.pictures.names[5]})" in str(caught.value)
 
 
 def test_patience_ends_a_run_that_does_not_improve(digits, tmp_path):

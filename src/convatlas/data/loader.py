@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -32,7 +33,8 @@ class Pictures(Dataset[Batch]):
     """Preprocessed pictures. From memory when they have been kept there, else decoded at each reading.
 
     crop_area below 1 takes a random part of the original (Szegedy et al. 2015: area and ratio 3/4..4/3 drawn at
-    random) in place of the fixed crop. auto_augment then changes the uint8 picture; see `auto_augment_named`.
+    random) in place of the fixed crop. auto_augment then changes the uint8 picture; see `auto_augment_named`. threads:
+    how many pictures are decoded and scaled at once; what is drawn at random does not depend on it.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Pictures(Dataset[Batch]):
         kept: NDArray[np.uint8] | NDArray[np.float32] | None = None,
         crop_area: float = 1.0,
         auto_augment: str = "none",
+        threads: int = 1,
     ) -> None:
         self.pictures = pictures
         self.preprocess = preprocess
@@ -50,6 +53,7 @@ class Pictures(Dataset[Batch]):
         self.labels = torch.from_numpy(np.ascontiguousarray(pictures.targets))
         self.crop_area = crop_area
         self.auto_augment = auto_augment_named(auto_augment)
+        self.threads = threads
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -62,16 +66,22 @@ class Pictures(Dataset[Batch]):
         if self.kept is not None and self.crop_area == 1:
             pixels = self.kept[places]
         else:
-            pixels = torch.stack([torch.from_numpy(self._read(i)) for i in indices])
+            pixels = torch.stack([torch.from_numpy(picture) for picture in self._read(indices)])
         if self.auto_augment is not None:
             pixels = torch.stack([self.auto_augment(picture) for picture in pixels])
         return Batch(pixels, self.labels[places], places)
 
-    def _read(self, index: int) -> NDArray[np.uint8]:
-        picture = self.pictures.read(index)
-        if self.crop_area == 1:
-            return self.preprocess(picture)
-        return replace(self.preprocess, fit="stretch", resize=None)(random_crop(picture, self.crop_area))
+    def _read(self, indices: Sequence[int]) -> list[NDArray[np.uint8]]:
+        cropped = self.crop_area < 1
+        scale = replace(self.preprocess, fit="stretch", resize=None) if cropped else self.preprocess
+        read: list[NDArray[np.uint8]] = []
+        with ThreadPoolExecutor(self.threads) as pool:  # decoding and scaling are done outside of Python's lock
+            for begin in range(0, len(indices), self.threads):  # a whole batch of large photographs takes much memory
+                pictures = list(pool.map(self.pictures.read, indices[begin : begin + self.threads]))
+                if cropped:
+                    pictures = [random_crop(picture, self.crop_area) for picture in pictures]
+                read += pool.map(scale, pictures)
+        return read
 
 
 def random_crop(picture: Pixels, smallest_area: float) -> Pixels:

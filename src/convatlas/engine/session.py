@@ -133,8 +133,8 @@ def start_session(
     step, optimizer, train_loader, val_loader = accelerator.prepare(
         TrainStep(normalize, network, task, recipe),
         bare_optimizer,
-        _train_loader(plan, train, shuffling),
-        _val_loader(plan, val),
+        _train_loader(plan, train, shuffling, accelerator.device),
+        _val_loader(plan, val, accelerator.device),
     )
     average = None
     if recipe.ema_decay:
@@ -192,36 +192,47 @@ def _moving_average(decay: float) -> Averaging:
     return update
 
 
-def _train_loader(plan: Plan, train: Readable, shuffling: torch.Generator) -> DataLoader[Batch]:
+def _train_loader(plan: Plan, train: Readable, shuffling: torch.Generator, device: torch.device) -> DataLoader[Batch]:
     recipe = plan.recipe
+    at_hand = train.kept is not None and recipe.crop_area == 1 and recipe.auto_augment == "none"
+    workers = _workers(plan, device, at_hand=at_hand)
     pictures = Pictures(
         train.pictures,
         plan.preprocess,
         kept=train.kept,
         crop_area=recipe.crop_area,
         auto_augment=recipe.auto_augment,
+        threads=_reading_threads(plan, workers),
     )
-    at_hand = train.kept is not None and recipe.crop_area == 1 and recipe.auto_augment == "none"
     return make_loader(
         pictures,
         batch_size=recipe.batch_size,
         shuffle=True,
-        workers=_workers(plan, at_hand=at_hand),
+        workers=workers,
         generator=shuffling,
     )
 
 
-def _val_loader(plan: Plan, val: Readable) -> DataLoader[Batch]:
+def _val_loader(plan: Plan, val: Readable, device: torch.device) -> DataLoader[Batch]:
+    workers = _workers(plan, device, at_hand=val.kept is not None)
     return make_loader(
-        Pictures(val.pictures, plan.preprocess, kept=val.kept),
+        Pictures(val.pictures, plan.preprocess, kept=val.kept, threads=_reading_threads(plan, workers)),
         batch_size=max(plan.recipe.batch_size, 16),
         shuffle=False,
-        workers=_workers(plan, at_hand=val.kept is not None),
+        workers=workers,
     )
 
 
-def _workers(plan: Plan, *, at_hand: bool) -> int:
-    """As the recipe says; by default none when nothing is left to decode, else one for each processor."""
+def _workers(plan: Plan, device: torch.device, *, at_hand: bool) -> int:
+    """As the recipe says; by default one for each processor where these wait for a GPU, and something is to decode.
+
+    Where the processors do the arithmetic, threads decode in between: processes beside it took as much from it as they
+    gave, and begin anew with each epoch.
+    """
     if plan.recipe.workers is not None:
         return plan.recipe.workers
-    return 0 if at_hand else min(plan.recipe.threads or 1, 8)
+    return 0 if at_hand or device.type == "cpu" else min(plan.recipe.threads or 1, 8)
+
+
+def _reading_threads(plan: Plan, workers: int) -> int:
+    return 1 if workers else plan.recipe.threads or 1

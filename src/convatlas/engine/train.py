@@ -133,7 +133,8 @@ def _train_epoch(
         with accelerator.accumulate(session.step):
             losses = session.step(batch.pixels, batch.labels)
             loss = torch.stack([value.mean() for value in losses.values()]).sum()
-            unread.append(_Step(session.progress.steps + 1, session.learning_rate, loss.detach(), losses, batch.places))
+            seen = {name: values.detach() for name, values in losses.items()}
+            unread.append(_Step(progress.steps + 1, session.learning_rate, loss.detach(), seen, batch.places))
             if len(unread) == together or number == many:
                 _check_finite(unread, train, epoch, run)
                 unread.clear()

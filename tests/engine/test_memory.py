@@ -1,0 +1,170 @@
+"""Memory: a batch that is too large is halved aloud, and what a step has freed is kept while a run lasts."""
+
+import dataclasses
+import json
+import sys
+
+import pytest
+import torch
+
+from convatlas.api.train import resume, train
+from convatlas.engine import allocator, start
+from convatlas.engine.memory import out_of_memory
+from convatlas.engine.observer import Observer
+from convatlas.engine.run import RunFolder
+from convatlas.errors import TrainingError
+
+pytestmark = pytest.mark.row("J-01")
+
+RECIPE = {"epochs": 2, "batch_size": 8, "optimizer": "sgd", "lr": 0.01, "threads": 1, "workers": 0}
+ERRORS = (
+    MemoryError(),
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("[enforce fail at alloc_cpu.cpp:118] . DefaultCPUAllocator: can't allocate memory: you tried to ..."),
+)
+
+
+class Hears(Observer):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.batches: list[tuple[int, int]] = []
+
+    def halved(self, plan, said):
+        self.said.append(said)
+
+    def batch_done(self, epoch, batch, batches, images):
+        self.batches.append((epoch, batch))
+
+
+def holds(monkeypatch, most: int, *, error: Exception, after: int = 0) -> None:
+    """Every network holds `most` pictures in a step of training, but for the first `after` steps of all."""
+    steps = 0
+    create = start.create_model
+
+    def look(module, inputs):
+        nonlocal steps
+        if module.training:
+            steps += 1
+            if steps > after and len(inputs[0]) > most:
+                raise error
+
+    def limited(name, **changes):
+        network = create(name, **changes)
+        network.register_forward_pre_hook(look)
+        return network
+
+    monkeypatch.setattr(start, "create_model", limited)
+
+
+def run(photos, out, observer, **changes):
+    return train(
+        photos, model="lenet5_modern", strategy="scratch", recipe="photographs", size=32, out=out, device="cpu",
+        changes={**RECIPE, **changes}, export=False, observer=observer,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def pictures(photos):
+    return photos(count=20)
+
+
+def weights(path) -> dict[str, torch.Tensor]:
+    from convatlas.engine.checkpoint import load_checkpoint
+
+    return dict(load_checkpoint(RunFolder(path).last).network)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=["python", "cuda", "processor"])
+def test_a_batch_too_large_is_halved_aloud_and_the_run_is_that_of_the_smaller_one(
+    pictures, tmp_path, monkeypatch, error
+):
+    with monkeypatch.context() as patch:
+        holds(patch, 5, error=error)
+        heard = Hears()
+        result = run(pictures, tmp_path / "halved", heard)
+    assert (result.plan.recipe.batch_size, result.plan.recipe.accumulate) == (4, 2)
+    assert result.plan.origins["batch_size"] == result.plan.origins["accumulate"] == "halved: memory"
+    assert json.loads((tmp_path / "halved" / "run.json").read_text("utf-8"))["plan"] == json.loads(
+        json.dumps(result.plan.to_dict())
+    )
+    (said,) = heard.said
+    assert "a batch of 8 pictures does not fit into memory" in said
+    assert "batch_size=4 and accumulate=2, 8 pictures a step" in said
+    assert "BatchNorm sees 4" in said
+    assert said in result.notes
+    run(pictures, tmp_path / "small", Hears(), batch_size=4, accumulate=2)
+    for name, value in weights(tmp_path / "small").items():
+        assert torch.equal(weights(tmp_path / "halved")[name], value)
+
+
+def test_without_an_observer_it_is_a_warning_and_twice_is_a_quarter(pictures, tmp_path, monkeypatch):
+    holds(monkeypatch, 2, error=MemoryError())
+    with pytest.warns(UserWarning, match="does not fit into memory") as warned:
+        result = run(pictures, tmp_path / "run", None)
+    assert (result.plan.recipe.batch_size, result.plan.recipe.accumulate) == (2, 4)
+    assert len([each for each in warned if "fit into memory" in str(each.message)]) == 2
+
+
+def test_later_the_run_goes_on_from_its_last_epoch_and_can_still_be_resumed(pictures, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        holds(patch, 5, error=MemoryError(), after=6)  # in epoch 2: there are 28 training pictures
+        heard = Hears()
+        result = run(pictures, tmp_path / "run", heard)
+    assert result.plan.recipe.batch_size == 4
+    assert len(heard.said) == 1
+    assert heard.batches.count((1, 1)) == 1  # epoch 1 was not done again
+    assert result.epochs == 2
+    again = resume(tmp_path / "run", export=False)
+    assert again.plan.recipe == result.plan.recipe
+
+
+def test_a_single_picture_that_does_not_fit_is_an_error_that_says_what_helps(pictures, tmp_path, monkeypatch):
+    holds(monkeypatch, 0, error=MemoryError())
+    with pytest.raises(TrainingError, match=r"one picture of 32 x 32 is more than .* smaller size"):
+        run(pictures, tmp_path / "run", Hears(), batch_size=2)
+    description = RunFolder(tmp_path / "run").read()
+    assert (description["state"], description["plan"]["recipe"]["batch_size"]) == ("failed", 1)
+
+
+def test_another_error_is_none_of_memory(pictures, tmp_path, monkeypatch):
+    assert not out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    assert not out_of_memory(KeyError("memory"))
+    holds(monkeypatch, 5, error=RuntimeError("shapes differ"))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        run(pictures, tmp_path / "run", Hears())
+
+
+def test_an_odd_batch_says_what_a_step_sees_now(pictures, tmp_path, monkeypatch):
+    holds(monkeypatch, 5, error=MemoryError())
+    heard = Hears()
+    result = run(pictures, tmp_path / "run", heard, batch_size=9)
+    assert dataclasses.astuple(result.plan.recipe)[1:3] == (4, 2)
+    assert "8 pictures a step of the optimiser as nearly before" in heard.said[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
+def test_freed_memory_is_kept_during_a_run_and_given_back_after_it(monkeypatch):
+    calls = []
+
+    class Libc:
+        def mallopt(self, *values):
+            calls.append(values)
+
+        def malloc_trim(self, pad):
+            calls.append(("trim", pad))
+
+    monkeypatch.setattr("ctypes.CDLL", lambda name: Libc())
+    with pytest.raises(KeyError), allocator.freed_memory_kept():
+        assert calls == [(-3, 32 << 20), (-1, 2**31 - 1)]
+        raise KeyError
+    assert calls[2:] == [(-1, 64 << 20), ("trim", 0)]
+
+
+def test_another_c_library_is_left_alone(monkeypatch):
+    monkeypatch.setattr("ctypes.CDLL", lambda name: object())
+    with allocator.freed_memory_kept():
+        pass
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr("ctypes.CDLL", None)  # would fail if it were called
+    with allocator.freed_memory_kept():
+        pass
