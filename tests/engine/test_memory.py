@@ -1,5 +1,6 @@
 """Memory: a batch that is too large is halved aloud, and what a step has freed is kept while a run lasts."""
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -118,6 +119,18 @@ def test_later_the_run_goes_on_from_its_last_epoch_and_can_still_be_resumed(pict
     assert again.plan.recipe == result.plan.recipe
 
 
+def test_a_run_that_is_killed_after_the_halving_has_it_in_its_plan(pictures, tmp_path, monkeypatch):
+    holds(monkeypatch, 5, error=MemoryError())
+    noted = []
+
+    class Looks(Hears):
+        def batch_done(self, epoch, batch, batches, images):
+            noted.append(RunFolder(tmp_path / "run").read()["plan"]["recipe"]["batch_size"])
+
+    run(pictures, tmp_path / "run", Looks())
+    assert set(noted) == {4}
+
+
 def test_a_single_picture_that_does_not_fit_is_an_error_that_says_what_helps(pictures, tmp_path, monkeypatch):
     holds(monkeypatch, 0, error=MemoryError())
     with pytest.raises(TrainingError, match=r"one picture of 32 x 32 is more than .* smaller size"):
@@ -140,6 +153,24 @@ def test_an_odd_batch_says_what_a_step_sees_now(pictures, tmp_path, monkeypatch)
     result = run(pictures, tmp_path / "run", heard, batch_size=9)
     assert dataclasses.astuple(result.plan.recipe)[1:3] == (4, 2)
     assert "8 pictures a step of the optimiser as nearly before" in heard.said[0]
+
+
+def test_a_run_keeps_its_memory_from_the_first_step_to_the_last(pictures, tmp_path, monkeypatch):
+    seen = []
+
+    @contextlib.contextmanager
+    def watched():
+        seen.append("begin")
+        yield
+        seen.append("end")
+
+    class Steps(Hears):
+        def batch_done(self, epoch, batch, batches, images):
+            seen.append("step")
+
+    monkeypatch.setattr(start, "freed_memory_kept", watched)
+    run(pictures, tmp_path / "run", Steps(), epochs=1)
+    assert (seen[0], set(seen[1:-1]), seen[-1]) == ("begin", {"step"}, "end")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's settings")
