@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from convatlas.engine.bundle import ONNX, ONNX_DATA, ONNX_INT8, Bundle
 from convatlas.engine.predict.onnx_engine import OnnxEngine
 from convatlas.engine.predict.openvino_engine import OpenVinoEngine
-from convatlas.engine.predict.prepared import prepared_graph
+from convatlas.engine.predict.prepared import onnxruntime_version, prepared_graph
 from convatlas.engine.predict.verify import verifying
 from convatlas.errors import BundleError, EngineError, MissingExtra, UsageError, did_you_mean
 
@@ -107,8 +107,9 @@ def _on_onnx_runtime(folder: Path, bundle: Bundle, threads: int | None) -> OnnxE
     ready = prepared_graph(folder, bundle)
     if ready is not None:
         try:
-            with verifying(ready.digests):
-                return OnnxEngine(ready.graph, threads, optimised=True)
+            with verifying(ready.digests):  # begins before ONNX Runtime is imported
+                if ready.onnxruntime == onnxruntime_version():
+                    return OnnxEngine(ready.graph, threads, optimised=True)
         except BundleError:  # damaged, but no part of the bundle: the graph itself will do, only later
             pass
     with verifying(_graph_files(folder, bundle)):

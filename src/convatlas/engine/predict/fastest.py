@@ -15,7 +15,7 @@ import numpy as np
 
 from convatlas.engine.bundle import ONNX, WEIGHTS, Bundle
 from convatlas.engine.predict.engines import OF_THE_GRAPH, Engine, EngineKind, installed, load_engine, usual
-from convatlas.engine.predict.prepared import prepare_graph, prepared_graph
+from convatlas.engine.predict.prepared import onnxruntime_version, prepare_graph, prepared_graph
 from convatlas.engine.processor import processor_name
 from convatlas.errors import ConvatlasError, EngineError, SaveError
 from convatlas.files import write_text
@@ -91,7 +91,7 @@ def _version(package: str) -> str:
 def _measure(folder: Path, bundle: Bundle, threads: int | None, machine: dict[str, object]) -> Fastest:
     """Load the engines that are there and let them answer the same picture of noise in turn."""
     picture = np.random.default_rng(0).integers(0, 256, (1, *bundle.preprocess.shape), dtype=np.uint8)
-    if installed("onnx") and bundle.exported and prepared_graph(folder, bundle) is None:
+    if installed("onnx") and bundle.exported and not _is_prepared(folder, bundle):
         with contextlib.suppress(SaveError, EngineError):  # the next process does without, or the engine says why
             prepare_graph(folder, bundle)
     engines: dict[EngineKind, Engine] = {}
@@ -130,6 +130,11 @@ def _measure(folder: Path, bundle: Bundle, threads: int | None, machine: dict[st
         refused=refused,
         machine=machine,
     )
+
+
+def _is_prepared(folder: Path, bundle: Bundle) -> bool:
+    ready = prepared_graph(folder, bundle)
+    return ready is not None and ready.onnxruntime == onnxruntime_version()
 
 
 def _largest(logits: np.ndarray) -> float:

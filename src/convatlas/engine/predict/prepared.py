@@ -26,10 +26,11 @@ WORTH: Final = 4 * 2**20  # bytes; a smaller graph, weights and all, is optimise
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedGraph:
-    """graph: its file. digests: the SHA-256 of each file that it consists of."""
+    """graph: its file. digests: the SHA-256 of each file that it consists of. onnxruntime: the version it is for."""
 
     graph: Path
     digests: dict[Path, str]
+    onnxruntime: str
 
 
 def prepare_graph(folder: Path, bundle: Bundle) -> None:
@@ -52,27 +53,38 @@ def prepare_graph(folder: Path, bundle: Bundle) -> None:
             onnxruntime.InferenceSession(folder / ONNX, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors share no narrower class
             raise EngineError(f"{folder / ONNX}: ONNX Runtime cannot load it ({first_line(error)})") from error
-        record = {**_machine(bundle, onnxruntime.__version__), "files": {f.name: sha256(f) for f in place.iterdir()}}
+        digests = {file.name: sha256(file) for file in place.iterdir()}
+        record = {**_holds_for(bundle), "onnxruntime": onnxruntime.__version__, "files": digests}
         (place / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8", newline="\n")
 
 
 def prepared_graph(folder: Path, bundle: Bundle) -> PreparedGraph | None:
-    """What was prepared of this graph, for this machine and this ONNX Runtime; None where that is not there."""
-    import onnxruntime  # noqa: PLC0415 - an optional extra
+    """What was prepared of this graph on a machine like this, whatever the ONNX Runtime; None where there is none.
 
+    The runtime is not asked, for it is still to be imported: meanwhile the files can be compared with their digests.
+    """
     place = folder / FOLDER
     try:
         record = json.loads((place / RECORD).read_text(encoding="utf-8"))
-        files = record.pop("files")
-        digests = {place / str(name): str(digest) for name, digest in files.items()}
+        digests = {place / str(name): str(digest) for name, digest in record.pop("files").items()}
+        version = record.pop("onnxruntime")
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     plain = all(PLAIN_NAME.fullmatch(path.name) and path.parent == place for path in digests)
     known = plain and all(HEX_DIGEST.fullmatch(digest) for digest in digests.values()) and place / GRAPH in digests
-    if not known or record != _machine(bundle, onnxruntime.__version__) or not all(map(Path.is_file, digests)):
+    if not known or record != _holds_for(bundle) or not all(map(Path.is_file, digests)):
         return None
-    return PreparedGraph(graph=place / GRAPH, digests=digests)
+    return PreparedGraph(graph=place / GRAPH, digests=digests, onnxruntime=str(version))
 
 
-def _machine(bundle: Bundle, version: str) -> dict[str, str]:
-    return {"graph": bundle.files[ONNX], "onnxruntime": version, "processor": processor_name()}
+def onnxruntime_version() -> str:
+    """The version of the ONNX Runtime that is installed; "" where there is none."""
+    try:
+        import onnxruntime  # noqa: PLC0415 - an optional extra
+    except ImportError:
+        return ""
+    return str(onnxruntime.__version__)
+
+
+def _holds_for(bundle: Bundle) -> dict[str, str]:
+    return {"graph": bundle.files[ONNX], "processor": processor_name()}
