@@ -16,7 +16,7 @@ from convatlas.engine.checkpoint import load_checkpoint, save_checkpoint
 from convatlas.engine.observer import Observer
 from convatlas.engine.plan import Plan, Wishes, make_plan
 from convatlas.engine.run import RunFolder
-from convatlas.engine.session import plan_statistics, start_session
+from convatlas.engine.session import _workers, plan_statistics, start_session
 from convatlas.engine.start import initial_network, start_training
 from convatlas.engine.train import Trained, _check_finite, _Step
 from convatlas.errors import CheckpointError, DataError, PictureError, TrainingError, UsageError
@@ -411,6 +411,15 @@ def test_several_labels_a_picture_are_learned(tmp_path):
     assert plan.task == "multilabel"
     trained = run_plan(plan, splits, RunFolder(tmp_path))
     assert trained.history[trained.best_epoch - 1].val_score > 0.999
+
+
+@pytest.mark.parametrize(
+    ("device", "at_hand", "changes", "expected"),
+    [("cpu", False, {}, 0), ("cuda", False, {}, 3), ("cuda", True, {}, 0), ("cpu", False, {"workers": 2}, 2)],
+)
+def test_processes_read_pictures_where_the_processors_wait_for_a_gpu(digits, device, at_hand, changes, expected):
+    plan = planned(some_digits(digits), **{"threads": 3, **changes})
+    assert _workers(plan, torch.device(device), at_hand=at_hand) == expected
 
 
 def test_devices_and_precisions_that_are_not_there_are_refused(digits, tmp_path):

@@ -129,7 +129,7 @@ def finish(
 
 
 def _answers(plan: Plan, trained: Trained, readable: Readable) -> Answers:
-    dataset = Pictures(readable.pictures, plan.preprocess, kept=readable.kept)
+    dataset = Pictures(readable.pictures, plan.preprocess, kept=readable.kept, threads=plan.recipe.threads or 1)
     device = make_accelerator(plan.device, "float32").device
     loader = make_loader(dataset, batch_size=max(plan.recipe.batch_size, 16), shuffle=False, workers=0)
     memory_format = torch.channels_last if plan.recipe.channels_last else torch.contiguous_format

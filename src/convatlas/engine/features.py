@@ -46,9 +46,8 @@ def cache_features(
     """
     network.eval()
     device = next(network.parameters()).device
-    loader = make_loader(
-        Pictures(readable.pictures, readable.preprocess, kept=readable.kept), batch_size=BATCH, shuffle=False, workers=0
-    )
+    pictures = Pictures(readable.pictures, readable.preprocess, kept=readable.kept, threads=torch.get_num_threads())
+    loader = make_loader(pictures, batch_size=BATCH, shuffle=False, workers=0)
     features: NDArray[np.float32] | None = None
     done = 0
     seen: dict[str, Tensor] = {}
