@@ -33,6 +33,7 @@ from benchmarks import (
     selective_search,
     show,
     start_up,
+    training,
     transfer,
     warm,
     windows,
@@ -44,10 +45,11 @@ from convatlas.errors import ConvatlasError, did_you_mean
 
 RESULTS = Path(__file__).parent / "results"
 # What the performance promise names. Their `measure` takes `full`, and each has `figures`.
-PROMISE = ("warm", "cold_start", "growth", "start_up", "gpu")
+PROMISE = ("warm", "cold_start", "training", "growth", "start_up", "gpu")
 MEASUREMENTS: dict[str, Any] = {
     "warm": warm,
     "cold_start": cold_start,
+    "training": training,
     "growth": growth,
     "start_up": start_up,
     "gpu": gpu,

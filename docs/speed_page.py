@@ -27,7 +27,7 @@ TITLES: Final = {
 
 def page() -> str:
     """The page in Markdown, without the notice on top."""
-    results = {name: _result(name) for name in PROMISE}
+    results = _results()
     parts = [
         "# Speed, measured\n",
         "What the library promises of its speed, beside what was measured: ratios of times or memory, of the same work "
@@ -37,11 +37,14 @@ def page() -> str:
         *_table(results),
         "",
     ]
-    for name, result in results.items():
+    for name in PROMISE:
+        parts += [f"## {TITLES[name]}\n", f"{inspect.cleandoc(MEASUREMENTS[name].__doc__ or '')}\n"]
+        if name not in results:
+            parts.append(f"Not measured yet: `python -m benchmarks {name}`.\n")
+            continue
+        result = results[name]
         machine = result["machine"]
         parts += [
-            f"## {TITLES[name]}\n",
-            f"{inspect.cleandoc(MEASUREMENTS[name].__doc__ or '')}\n",
             *_DETAILS.get(name, _as_lines(name))(result),
             f"On {machine['cores']} cores of {machine['processor']}, torch {machine['torch']}: "
             f"`python -m benchmarks {name}`.\n",
@@ -51,7 +54,7 @@ def page() -> str:
 
 def readme_table() -> str:
     """The README's block: one row a figure."""
-    results = {name: _result(name) for name in PROMISE}
+    results = _results()
     rows = _table(results)
     where = sorted({f"{r['machine']['cores']} cores of {r['machine']['processor']}" for r in results.values()})
     words = [
@@ -128,9 +131,10 @@ _DETAILS: Final[Mapping[str, Callable[[Mapping[str, Any]], list[str]]]] = {
 }
 
 
-def _result(name: str) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-    return result
+def _results() -> dict[str, dict[str, Any]]:
+    """What was measured so far, by name."""
+    files = {name: RESULTS / f"{name}.json" for name in PROMISE}
+    return {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.exists()}
 
 
 def _cell(text: str) -> str:

@@ -247,7 +247,10 @@ def docs() -> Callable[[str], Any]:
     return load
 
 
-@pytest.mark.parametrize("name", command.PROMISE)
+MEASURED = [name for name in command.PROMISE if (command.RESULTS / f"{name}.json").exists()]
+
+
+@pytest.mark.parametrize("name", MEASURED)
 def test_committed_results_give_figures_which_the_page_and_the_readme_show(name: str):
     result = json.loads((command.RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     figures = command.MEASUREMENTS[name].figures(result)
@@ -264,6 +267,8 @@ def test_the_page_is_made_of_the_results(docs: Callable[[str], Any], monkeypatch
     text = page.page()
     for name in command.PROMISE:
         assert f"## {page.TITLES[name]}\n" in text
+        assert (f"Not measured yet: `python -m benchmarks {name}`" in text) == (name not in MEASURED)
+    for name in MEASURED:
         (tmp_path / f"{name}.json").write_bytes((command.RESULTS / f"{name}.json").read_bytes())
     altered = json.loads((tmp_path / "warm.json").read_text(encoding="utf-8"))
     altered["rows"][0]["seconds"]["auto"] = [1.0] * len(altered["rows"][0]["seconds"]["auto"])
@@ -271,6 +276,8 @@ def test_the_page_is_made_of_the_results(docs: Callable[[str], Any], monkeypatch
     monkeypatch.setattr(page, "RESULTS", tmp_path)
     assert page.page() != text
     assert "missed: " in page.readme_table()
+    (tmp_path / "warm.json").unlink()
+    assert "Not measured yet: `python -m benchmarks warm`" in page.page()
 
 
 def test_the_picture_of_warm_prediction(docs: Callable[[str], Any]):
