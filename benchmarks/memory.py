@@ -1,4 +1,4 @@
-"""The most memory that this process has held."""
+"""The memory that this process holds, and the most that it has held."""
 
 from pathlib import Path
 
@@ -16,7 +16,16 @@ def forget_peak() -> bool:
 
 def peak_memory() -> int:
     """In bytes, since the process began or `forget_peak`. Linux only: getrusage starts with the parent's peak there."""
+    return _told("VmHWM:")
+
+
+def held_memory() -> int:
+    """In bytes, now. Linux only."""
+    return _told("VmRSS:")
+
+
+def _told(name: str) -> int:
     for line in _STATUS.read_text(encoding="utf-8").splitlines():
-        if line.startswith("VmHWM:"):
+        if line.startswith(name):
             return int(line.split()[1]) * 1024
-    raise OSError(f"{_STATUS} does not tell the peak")
+    raise OSError(f"{_STATUS} does not tell {name}")

@@ -53,6 +53,10 @@ class EngineError(BundleError):
     """A graph that an engine does not take, such as one with an operator that it does not have."""
 
 
+class OutOfMemoryError(ConvatlasError):
+    """Work that does not fit into memory."""
+
+
 class CheckpointError(ConvatlasError):
     """A checkpoint that cannot be read, or does not belong to the run."""
 

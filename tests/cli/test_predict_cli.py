@@ -90,6 +90,34 @@ def test_standard_input(
     assert (answer["source"], answer["labels"][0]["label"]) == ("-", "top left")
 
 
+@pytest.mark.row("J-04")
+@pytest.mark.usefixtures("here")
+def test_many_pictures_are_one_json_list_printed_as_they_come(
+    bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(sys.stdout, "write", written.append)
+    assert run(bundle, "a.png", "broken.png", "--json", "--workers", "2", "--batch-size", "1") == 1
+    assert len(written) > 2
+    text = "".join(written)
+    assert json.dumps(json.loads(text), indent=2, ensure_ascii=False) + "\n" == text
+    assert capsys.readouterr().out == ""
+
+
+def test_exact_decodes_large_jpegs_whole(bundle: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    Image.fromarray(noise).save(here / "large.jpg", quality=95)
+    Image.open(here / "large.jpg").save(here / "large.png")  # which is never reduced
+    answers = {}
+    for words in (("large.jpg",), ("large.jpg", "--exact"), ("large.png",)):
+        assert run(bundle, *words, "--json") == 0
+        (answer,) = json.loads(capsys.readouterr().out)
+        answers[words] = answer["labels"]
+    reduced, exact, whole = answers.values()
+    assert exact == whole
+    assert reduced != whole
+
+
 @pytest.mark.usefixtures("here")
 def test_labels_of_a_multilabel_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_corners(tmp_path / "multi", task="multilabel", threshold=0.6)
@@ -110,6 +138,7 @@ def test_labels_of_a_multilabel_bundle(tmp_path: Path, capsys: pytest.CaptureFix
         (["a.png", "--threshold", "2"], "threshold: expected a probability"),
         (["a.png", "--threads", "0"], "threads: expected"),
         (["a.png", "--batch-size", "0"], "batch_size: expected"),
+        (["a.png", "--workers", "0"], "workers: expected"),
     ],
 )
 @pytest.mark.usefixtures("here")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from convatlas.engine.predict.engines import EngineName
 from convatlas.engine.predict.inputs import expand_paths
-from convatlas.engine.predict.predictor import Predictor
+from convatlas.engine.predict.predictor import Predictor, workers_for
 from convatlas.types import Classification, Failure
 
 
@@ -17,6 +17,8 @@ def predict(
     threshold: float | None = None,
     engine: EngineName | None = None,
     threads: int | None = None,
+    workers: int | None = None,
+    exact: bool = False,
     offline: bool | None = None,
 ) -> list[Classification | Failure]:
     """Load a bundle (or a run's, or a network by name) and answer files, folders and globs, one record a picture.
@@ -29,4 +31,6 @@ def predict(
     """
     named = [pictures] if isinstance(pictures, str | Path) else pictures
     sources = expand_paths([str(each) for each in named])
-    return Predictor(path, engine=engine, threads=threads, offline=offline)(sources, top=top, threshold=threshold)
+    workers = workers_for(len(sources), threads) if workers is None else workers
+    predictor = Predictor(path, engine=engine, threads=threads, workers=workers, exact=exact, offline=offline)
+    return predictor(sources, top=top, threshold=threshold)

@@ -3,7 +3,7 @@
 import json
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +17,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines in
 def print_json(value: Mapping[str, object] | Sequence[object]) -> None:
     """Print one JSON document, characters of any language as they are, and nothing else on stdout."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def print_json_list(records: Iterable[Mapping[str, object]]) -> None:
+    """Print what `print_json` prints of a list, record by record, so that it need not be held as a whole."""
+    before = "["
+    for record in records:
+        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+        sys.stdout.write(before + "\n  " + text.replace("\n", "\n  "))
+        before = ","
+    sys.stdout.write("[]\n" if before == "[" else "\n]\n")
 
 
 def print_line(text: str = "") -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from convatlas.cli.download import download_bar
-from convatlas.cli.output import AsJson, err, note, print_json, print_line, print_table
+from convatlas.cli.output import AsJson, err, note, print_json_list, print_line, print_table
 from convatlas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -56,8 +56,22 @@ def predict(
             show_default="onnx where the bundle is exported, else torch",
         ),
     ] = None,
-    threads: Annotated[int | None, typer.Option(help="Processor threads; by default the engine's choice.")] = None,
-    batch_size: Annotated[int, typer.Option(help="Pictures answered together.")] = 32,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="Processor threads.", show_default="the engine's choice; for many pictures every processor"),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Threads that decode pictures, and answer them on ONNX Runtime; 1: one picture after another.",
+            show_default="as many as --threads",
+        ),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Pictures answered together.")] = 4,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="Decode large JPEGs whole, not reduced to a size that changes next to nothing."),
+    ] = False,
     offline: Annotated[
         bool, typer.Option("--offline", help="Never touch the network; so does CONVATLAS_OFFLINE=1.")
     ] = False,
@@ -73,7 +87,7 @@ def predict(
     are answered all the same.
     """
     from convatlas.engine.predict.inputs import expand_paths
-    from convatlas.engine.predict.predictor import Predictor
+    from convatlas.engine.predict.predictor import Predictor, workers_for
     from convatlas.engine.published import DEFAULT_MODEL, find_bundle, published_bundle
 
     model = first if _is_model(first) else None
@@ -83,7 +97,13 @@ def predict(
         find = published_bundle if model is None else find_bundle
         bundle = find(model or DEFAULT_MODEL, offline=offline or None, progress=progress, say=note)
     predictor = Predictor(
-        bundle, engine=cast("EngineName | None", engine), threads=threads, batch_size=batch_size, say=note
+        bundle,
+        engine=cast("EngineName | None", engine),
+        threads=threads,
+        workers=workers_for(len(sources), threads) if workers is None else workers,
+        batch_size=batch_size,
+        exact=exact,
+        say=note,
     )
     if predictor.choice:
         note(predictor.choice)
@@ -146,23 +166,30 @@ def _with_progress(answers: "Iterator[Classification | Failure]", total: int) ->
 
 
 def _print_json(answers: "Iterable[Classification | Failure]") -> int:
-    """One JSON list with an object for each picture; returns how many of them failed."""
+    """One JSON list with an object for each picture, printed as they come; returns how many of them failed."""
     from convatlas.types import Failure
 
-    records: list[dict[str, object]] = []
     failed = 0
-    for answer in answers:
-        if isinstance(answer, Failure):
-            failed += 1
-            records.append({"source": answer.source, "error": answer.reason})
-        else:
-            labels = [
-                {"label": scored.label, "index": scored.index, "probability": scored.probability}
-                for scored in answer.labels
-            ]
-            records.append({"source": answer.source, "certain": answer.certain, "labels": labels})
-    print_json(records)
+
+    def records() -> Iterator[dict[str, object]]:
+        nonlocal failed
+        for answer in answers:
+            failed += isinstance(answer, Failure)
+            yield _record(answer)
+
+    print_json_list(records())
     return failed
+
+
+def _record(answer: "Classification | Failure") -> dict[str, object]:
+    from convatlas.types import Failure
+
+    if isinstance(answer, Failure):
+        return {"source": answer.source, "error": answer.reason}
+    labels = [
+        {"label": scored.label, "index": scored.index, "probability": scored.probability} for scored in answer.labels
+    ]
+    return {"source": answer.source, "certain": answer.certain, "labels": labels}
 
 
 def _print_one(answers: "Iterable[Classification | Failure]") -> int:

@@ -61,33 +61,37 @@ def answer(
     """
     check_top(top)
     check_threshold(threshold)
+    finite = np.isfinite(logits).all(axis=1)
+    of_rows = np.zeros(logits.shape)
+    of_rows[finite] = probabilities(bundle, logits[finite]) if finite.any() else 0
     answers: list[Classification | Failure] = []
-    for source, row in zip(sources, logits, strict=True):
-        if not np.isfinite(row).all():
+    for source, sound, row, of_row in zip(sources, finite, logits, of_rows, strict=True):
+        if not sound:
             answers.append(Failure(source=source, reason="the network's output for it is not a finite number"))
-        elif bundle.task == "multilabel":
-            answers.append(_labels(bundle, row, source, bundle.threshold if threshold is None else threshold))
+            continue
+        if bundle.task == "multilabel":
+            named = _ranked(row, np.flatnonzero(of_row >= (bundle.threshold if threshold is None else threshold)))
+            certain = len(named) > 0
         else:
-            answers.append(_best(bundle, row, source, top, threshold))
+            named = _ranked(row, _highest(row, top))[:top]
+            certain = threshold is None or of_row[named[0]] >= threshold
+        labels = tuple(
+            Scored(label=bundle.classes[index], index=int(index), probability=float(of_row[index])) for index in named
+        )
+        answers.append(Classification(source=source, labels=labels, certain=bool(certain)))
     return answers
 
 
-def _best(bundle: Bundle, row: NDArray[np.floating], source: str, top: int, threshold: float | None) -> Classification:
-    scored = _ranked(bundle, row)
-    certain = threshold is None or scored[0].probability >= threshold
-    return Classification(source=source, labels=scored[:top], certain=certain)
+def _highest(row: NDArray[np.floating], count: int) -> NDArray[np.intp]:
+    """The classes of the `count` highest logits, and those that equal the last of them, in the order of the list."""
+    if count >= len(row):
+        return np.arange(len(row))
+    return np.flatnonzero(row >= np.partition(row, -count)[-count])
 
 
-def _labels(bundle: Bundle, row: NDArray[np.floating], source: str, threshold: float) -> Classification:
-    labels = tuple(scored for scored in _ranked(bundle, row) if scored.probability >= threshold)
-    return Classification(source=source, labels=labels, certain=bool(labels))
+def _ranked(row: NDArray[np.floating], classes: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The classes, the most probable first; of equals, the first of the class list.
 
-
-def _ranked(bundle: Bundle, row: NDArray[np.floating]) -> tuple[Scored, ...]:
-    """Every class, the most probable first; of equals, the first of the class list."""
-    of_row = probabilities(bundle, row[None])[0]
-    # By logits, which still differ where probabilities have run into 0 or 1.
-    order = np.argsort(-row, kind="stable")
-    return tuple(
-        Scored(label=bundle.classes[index], index=int(index), probability=float(of_row[index])) for index in order
-    )
+    By logits, which still differ where probabilities have run into 0 or 1.
+    """
+    return classes[np.argsort(-row[classes], kind="stable")]

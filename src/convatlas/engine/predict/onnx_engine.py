@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convatlas.errors import EngineError, MissingExtra
+from convatlas.errors import ConvatlasError, EngineError, MissingExtra, OutOfMemoryError
 
 
 class OnnxEngine:
@@ -24,7 +24,7 @@ class OnnxEngine:
             raise MissingExtra("predicting with ONNX Runtime", "export") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
-        options.log_severity_level = 3  # errors only
+        options.log_severity_level = 4  # errors are raised; they need not be printed, too
         if optimised:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self.path = graph
@@ -41,14 +41,25 @@ class OnnxEngine:
             raise EngineError(f"{graph}: expected uint8 pixels -> float logits, found {named}")
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits of any number of pictures; raises EngineError when the graph fails."""
+        """Logits of any number of pictures; raises EngineError when the graph fails, OutOfMemoryError for too many."""
         try:
             (logits,) = self.session.run(["logits"], {"pixels": pixels})
         except Exception as error:  # as above
-            raise EngineError(f"{self.path}: ONNX Runtime cannot run it ({first_line(error)})") from error
+            raise failed_run(error, f"{self.path}: ONNX Runtime") from error
         return np.asarray(logits, dtype=np.float32)
 
 
 def first_line(error: Exception) -> str:
     """The first line of what a runtime says, or the error's class where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+_NO_MEMORY = ("failed to allocate", "bad_alloc", "can't allocate", "cannot allocate", "out of memory")
+
+
+def failed_run(error: Exception, what: str) -> ConvatlasError:
+    """An error of ours for one that a runtime raised over pictures: none of them has a class for want of memory."""
+    said = str(error).lower()
+    if isinstance(error, MemoryError) or any(words in said for words in _NO_MEMORY):
+        return OutOfMemoryError(f"{what} has no memory for it")
+    return EngineError(f"{what} cannot run it ({first_line(error)})")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from convatlas.engine.predict.onnx_engine import first_line
+from convatlas.engine.predict.onnx_engine import failed_run, first_line
 from convatlas.errors import EngineError, MissingExtra
 
 
@@ -35,9 +35,9 @@ class OpenVinoEngine:
             raise EngineError(f"{self.path}: OpenVINO cannot load it ({first_line(error)})") from error
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits of any number of pictures; raises EngineError when the graph fails."""
+        """Logits of any number of pictures; raises EngineError when the graph fails, OutOfMemoryError for too many."""
         try:
             (logits,) = self.request.infer({"pixels": pixels}).values()
-        except RuntimeError as error:
-            raise EngineError(f"{self.path}: OpenVINO cannot run it ({first_line(error)})") from error
+        except (RuntimeError, MemoryError) as error:
+            raise failed_run(error, f"{self.path}: OpenVINO") from error
         return np.array(logits, dtype=np.float32)  # a copy: the next call writes over it

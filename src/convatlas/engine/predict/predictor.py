@@ -2,23 +2,41 @@
 
 import io
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Final, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from convatlas.data.pictures import decode, printable
+from convatlas.data.pictures import decode_image, printable
 from convatlas.engine.bundle import read_bundle
 from convatlas.engine.predict.answer import answer, check_threshold, check_top, probabilities
-from convatlas.engine.predict.engines import EngineName, Say, check_engine, load_or_fall_back, usual
+from convatlas.engine.predict.engines import (
+    Engine,
+    EngineKind,
+    EngineName,
+    Say,
+    check_engine,
+    load_engine,
+    load_or_fall_back,
+    usual,
+)
+from convatlas.engine.predict.fitting import FittingEngine
 from convatlas.engine.predict.inputs import Source
+from convatlas.engine.predict.pipeline import in_order, processors
 from convatlas.engine.published import find_bundle
 from convatlas.errors import PictureError, UsageError
-from convatlas.types import Classification, Failure, Pixels, check_pixels
+from convatlas.types import Classification, Failure, check_pixels
 
 Picture = str | Path | bytes | NDArray[np.uint8] | Image.Image | Source
+Batch = Sequence[tuple[int, Picture]]  # pictures with their places in what was given
+Result = TypeVar("Result")
+
+MANY: Final = 32  # pictures from which on it pays to load the network once more for the workers
+SIDE_BY_SIDE: Final = ("onnx", "int8")  # engines that several threads may run at once, each with threads of its own
 
 
 class Predictor:
@@ -34,7 +52,9 @@ class Predictor:
         *,
         engine: EngineName | None = None,
         threads: int | None = None,
-        batch_size: int = 32,
+        workers: int | None = None,
+        batch_size: int = 4,
+        exact: bool = False,
         offline: bool | None = None,
         say: Say | None = None,
     ) -> None:
@@ -44,25 +64,36 @@ class Predictor:
         set's key ("torchvision/resnet50/IMAGENET1K_V2"). The bundle of published weights is made once, in the cache;
         weights that are not on this machine are downloaded for it.
         engine: "onnx" and "openvino" need an exported bundle and the extra of that name (`export` for ONNX Runtime);
+        "int8" a quantised one (`quantize`), whose answers differ a little, so that it is never taken unasked;
         "torch" and "compiled", which waits for a compiler at the first picture, work on any bundle. "auto" takes the
         quickest on this machine: it measures them once, some seconds, and remembers the figures beside the bundle;
         `choice` says why. None: ONNX Runtime where the bundle is exported, for it starts at once, else torch.
-        threads: processor threads for the network; None leaves the choice to the engine.
-        batch_size: pictures answered together, and so held in memory at a time.
+        threads: processor threads in all. None: the engine's choice for a few pictures, every processor for many.
+        workers: how many threads decode pictures, where more than a batch come; None: as many as `threads`. On ONNX
+        Runtime each answers its own pictures too, which is quicker than one batch on all processors; the network is
+        loaded for that a second time, with `threads / workers` threads, once there have been MANY pictures. A number
+        above 1 loads it so at once, and only so. 1: one picture after another, read no further ahead than a batch.
+        batch_size: pictures that the network answers together. A few keep what it computes in the processor's cache,
+        and are as quick as more.
+        exact: decode every picture whole. Otherwise a JPEG much larger than what the network takes is reduced while it
+        is decoded, within the differences that `Preprocess.reduction` states.
         offline: download nothing; None: as the environment's CONVATLAS_OFFLINE says.
         say: is told, in words for people, when something is done otherwise than asked: an engine that does not take the
-        network is replaced by one that does. None: a warning.
+        network is replaced by one that does, a batch that does not fit into memory by smaller ones. None: a warning.
         Raises UsageError for wrong options, or when `path` is neither a bundle nor a known name or has no published
         weights; BundleError for a bundle that is incomplete or altered; by name also MissingExtra, DownloadError and
         WeightsError, as `fetch_weights`.
         """
-        for name, value in (("threads", 1 if threads is None else threads), ("batch_size", batch_size)):
-            if isinstance(value, bool) or value < 1:
+        for name, value in (("threads", threads), ("workers", workers), ("batch_size", batch_size)):
+            if value is not None and (isinstance(value, bool) or value < 1):
                 raise UsageError(f"{name}: expected a whole number of at least 1, got {value}")
         check_engine(engine)
         self.folder = find_bundle(path, offline=offline)
         self.bundle = read_bundle(self.folder, verify=False)  # each file when it is loaded
         self.batch_size = batch_size
+        self.exact = exact
+        self.workers = workers or threads or processors()
+        self._threads_each = max(1, (threads or processors()) // self.workers)
         self.choice = ""  # why this engine, where that was measured
         kind = usual(self.bundle) if engine is None else engine
         if kind == "auto":
@@ -71,7 +102,15 @@ class Predictor:
             found, _ = fastest(self.folder, self.bundle, threads)
             kind, self.choice = found.engine, str(found)
         self._say = say or _warn
-        self.engine = load_or_fall_back(self.folder, self.bundle, kind, threads, self._say)
+        side_by_side = workers is not None and workers > 1 and kind in SIDE_BY_SIDE
+        on = self._threads_each if side_by_side else threads
+        self.engine = load_or_fall_back(self.folder, self.bundle, kind, on, self._say)
+        if side_by_side and self.engine.name not in SIDE_BY_SIDE:  # another than was asked: it needs all threads
+            side_by_side = False
+            self.engine = self._load(threads or processors())
+        self._shared = FittingEngine(self.engine, say=self._say, in_turn=not side_by_side)
+        self._side_by_side = self._shared if side_by_side else None
+        self._loading = threading.Lock()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -95,7 +134,10 @@ class Predictor:
     def iterate(
         self, pictures: Picture | Iterable[Picture], *, top: int = 5, threshold: float | None = None
     ) -> Iterator[Classification | Failure]:
-        """As calling, but answer by answer, reading no more than `batch_size` pictures ahead: for any number."""
+        """As calling, but answer by answer, for any number of pictures: few are read ahead (`workers`).
+
+        Closing the iterator, or an exception while it is used, ends its threads.
+        """
         check_top(top)
         check_threshold(threshold)
         return self._answers(_many(pictures), top, threshold)
@@ -103,37 +145,88 @@ class Predictor:
     def probabilities(self, pictures: Picture | Iterable[Picture]) -> NDArray[np.float64]:
         """Probabilities (N, K) in the order of `classes`. Raises PictureError for a picture that cannot be read."""
         rows = [np.empty((0, len(self.classes)))]
-        named = ((_name(picture, index), picture) for index, picture in enumerate(_many(pictures)))
-        for batch in _batches(named, self.batch_size):
-            pixels = [self._pixels(picture, name) for name, picture in batch]
-            rows.append(probabilities(self.bundle, self.engine(np.stack(pixels))))
+        rows += self._by_batches(_many(pictures), self._probabilities)
         return np.concatenate(rows)
 
     def _answers(
         self, pictures: Iterable[Picture], top: int, threshold: float | None
     ) -> Iterator[Classification | Failure]:
-        named = ((_name(picture, index), picture) for index, picture in enumerate(pictures))
-        for batch in _batches(named, self.batch_size):
-            failures: dict[int, Failure] = {}
-            readable: list[NDArray[np.uint8]] = []
-            sources: list[str] = []
-            for place, (name, picture) in enumerate(batch):
-                try:
-                    readable.append(self._pixels(picture, name))
-                    sources.append(name)
-                except PictureError as error:
-                    failures[place] = Failure(source=name, reason=error.reason)
-            answered: list[Classification | Failure] = []
-            if readable:
-                logits = self.engine(np.stack(readable))
-                answered = answer(self.bundle, logits, sources, top=top, threshold=threshold)
-            in_order = iter(answered)
-            for place in range(len(batch)):
-                yield failures[place] if place in failures else next(in_order)
+        def work(batch: Batch, stopped: threading.Event) -> list[Classification | Failure]:
+            return self._answered(batch, stopped, top, threshold)
+
+        answered = self._by_batches(pictures, work)
+        try:
+            for each in answered:
+                yield from each
+        finally:
+            answered.close()
+
+    def _by_batches(
+        self, pictures: Iterable[Picture], work: Callable[[Batch, threading.Event], Result]
+    ) -> Generator[Result]:
+        """The work on each batch of pictures, in order; a batch alone needs no threads."""
+        batches = _batches(enumerate(pictures), self.batch_size)
+        first = list(itertools.islice(batches, 2)) if self.workers > 1 else []
+        workers = 1 if len(first) == 1 else self.workers
+        yield from in_order(itertools.chain(first, batches), work, workers=workers)
+
+    def _answered(
+        self, batch: Batch, stopped: threading.Event, top: int, threshold: float | None
+    ) -> list[Classification | Failure]:
+        failures: dict[int, Failure] = {}
+        readable: list[NDArray[np.uint8]] = []
+        sources: list[str] = []
+        for index, picture in batch:
+            if stopped.is_set():
+                return []
+            name = _name(picture, index)
+            try:
+                readable.append(self._pixels(picture, name))
+                sources.append(name)
+            except PictureError as error:
+                failures[index] = Failure(source=name, reason=error.reason)
+        answered: list[Classification | Failure] = []
+        if readable:
+            logits = self._engine_for(batch)(np.stack(readable))
+            answered = answer(self.bundle, logits, sources, top=top, threshold=threshold)
+        in_turn = iter(answered)
+        return [failures[index] if index in failures else next(in_turn) for index, _ in batch]
+
+    def _probabilities(self, batch: Batch, stopped: threading.Event) -> NDArray[np.float64]:
+        pixels = [self._pixels(picture, _name(picture, index)) for index, picture in batch if not stopped.is_set()]
+        if stopped.is_set():
+            return np.empty((0, len(self.classes)))
+        return probabilities(self.bundle, self._engine_for(batch)(np.stack(pixels)))
+
+    def _engine_for(self, batch: Batch) -> FittingEngine:
+        """What answers a batch: the engine on all threads, or once there have been many, that of one worker's."""
+        if self.workers == 1 or batch[0][0] < MANY or self.engine.name not in SIDE_BY_SIDE:
+            return self._side_by_side or self._shared
+        with self._loading:
+            if self._side_by_side is None:
+                self._side_by_side = FittingEngine(self._load(self._threads_each), say=self._say, in_turn=False)
+        return self._side_by_side
+
+    def _load(self, threads: int) -> Engine:
+        """The engine that was taken, once more, with so many threads."""
+        return load_engine(self.folder, self.bundle, cast("EngineKind", self.engine.name), threads)
 
     def _pixels(self, picture: Picture, name: str) -> NDArray[np.uint8]:
         """One picture of any kind -> what the network takes, (C, H, W). Raises PictureError."""
-        return self.bundle.preprocess(_decoded(picture, name))
+        preprocess = self.bundle.preprocess
+        if isinstance(picture, np.ndarray):
+            try:
+                return preprocess(check_pixels(picture, name))
+            except (TypeError, ValueError) as error:
+                raise PictureError(name, str(error).removeprefix(f"{name}: ")) from error
+        return preprocess.fitted(
+            decode_image(_file(picture, name), name, reduction=None if self.exact else preprocess.reduction)
+        )
+
+
+def workers_for(pictures: int, threads: int | None) -> int | None:
+    """What `workers` should be where the number of pictures is known before the network is loaded."""
+    return (threads or processors()) if pictures > MANY else None
 
 
 def _warn(words: str) -> None:
@@ -151,8 +244,9 @@ def _many(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:
     return pictures
 
 
-def _batches(named: Iterator[tuple[str, Picture]], size: int) -> Iterator[Sequence[tuple[str, Picture]]]:
-    while batch := list(itertools.islice(named, size)):
+def _batches(numbered: Iterable[tuple[int, Picture]], size: int) -> Iterator[Batch]:
+    numbered = iter(numbered)
+    while batch := list(itertools.islice(numbered, size)):
         yield batch
 
 
@@ -165,33 +259,28 @@ def _name(picture: Picture, index: int) -> str:
     return f"pictures[{index}]"
 
 
-def _decoded(picture: Picture, name: str) -> Pixels:
+def _file(picture: Picture, name: str) -> Path | bytes:
     match picture:
         case Source(picture=Path() | bytes() as source):
-            return decode(source, name)
+            return source
         case str():
-            return decode(Path(picture), name)
+            return Path(picture)
         case Path() | bytes():
-            return decode(picture, name)
+            return picture
         case Image.Image():
-            return _decoded_image(picture, name)
-        case np.ndarray():
-            try:
-                return check_pixels(picture, name)
-            except (TypeError, ValueError) as error:
-                raise PictureError(name, str(error).removeprefix(f"{name}: ")) from error
+            return _saved(picture, name)
         case _:
             raise UsageError(
                 f"{name}: expected a path, bytes, a uint8 array or a Pillow image, got {type(picture).__name__}"
             )
 
 
-def _decoded_image(image: Image.Image, name: str) -> Pixels:
-    """A Pillow image by way of a file in memory, so that modes, depth and transparency follow the rules of files."""
+def _saved(image: Image.Image, name: str) -> bytes:
+    """A Pillow image as a file in memory, so that modes, depth and transparency follow the rules of files."""
     file = io.BytesIO()
     try:
         upright = ImageOps.exif_transpose(image)
         (upright.convert("RGBA") if upright.has_transparency_data else upright).save(file, "TIFF")
     except (OSError, ValueError) as error:
         raise PictureError(name, f"this Pillow image cannot be used ({error})") from error
-    return decode(file.getvalue(), name)
+    return file.getvalue()

@@ -1,13 +1,15 @@
 """The network itself on torch: for a bundle that is not exported."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from convatlas.engine.deploy import load_deployed
-from convatlas.engine.predict.onnx_engine import first_line
+from convatlas.engine.predict.onnx_engine import failed_run, first_line
 from convatlas.errors import EngineError
 
 
@@ -26,9 +28,15 @@ class TorchEngine:
         self.bundle, self.network = load_deployed(folder)
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits of any number of pictures."""
-        with torch.inference_mode():
-            logits: NDArray[np.float32] = self.network(torch.from_numpy(pixels)).float().numpy()
+        """Logits of any number of pictures; raises EngineError when it fails, OutOfMemoryError for too many."""
+        return self._run(self.network, pixels)
+
+    def _run(self, network: Callable[[Tensor], Tensor], pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            with torch.inference_mode():
+                logits: NDArray[np.float32] = network(torch.from_numpy(pixels)).float().numpy()
+        except (RuntimeError, MemoryError) as error:
+            raise failed_run(error, f"{self.bundle.model}: torch") from error
         return logits
 
 
@@ -47,7 +55,5 @@ class CompiledEngine(TorchEngine):
             raise EngineError(f"{folder}: torch cannot compile it ({first_line(error)})") from error
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits of any number of pictures."""
-        with torch.inference_mode():
-            logits: NDArray[np.float32] = self._compiled(torch.from_numpy(pixels)).float().numpy()
-        return logits
+        """As TorchEngine."""
+        return self._run(self._compiled, pixels)
