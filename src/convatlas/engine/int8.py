@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from convatlas.engine.predict.onnx_engine import OnnxEngine, first_line
 from convatlas.engine.processor import has_vnni
-from convatlas.errors import ExportError, UsageError
+from convatlas.errors import ExportError, SaveError
 
 CHUNK = 4  # pictures whose activations are held at a time
 PERCENTILE = 99.99  # of a tensor's values: what lies outside is cut off
@@ -75,8 +75,8 @@ def _refused() -> Iterator[None]:
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
-    except (UsageError, OSError, MemoryError):
-        raise
+    except OSError as error:
+        raise SaveError(f"the int8 graph could not be written ({error.strerror or error})") from error
     except Exception as error:
         raise ExportError(f"ONNX Runtime's quantiser does not take this graph: {first_line(error)}") from error
 
@@ -157,10 +157,10 @@ def _correct_biases(graph: Path, target: Path, pictures: NDArray[np.uint8], *, s
     for layer in layers:
         weight = numpy_helper.to_array(constants[layer.input[1]])
         shift = lost_mean(weight, means[layer.input[0]], steps=steps)
-        bias = numpy_helper.to_array(constants[layer.input[2]]) + shift.astype(weight.dtype)
+        bias = numpy_helper.to_array(constants[layer.input[2]]) if len(layer.input) == 3 else np.zeros_like(shift)
         own = f"{layer.output[0]}.corrected_bias"  # of its own: layers may share a constant
-        model.graph.initializer.append(numpy_helper.from_array(bias, own))
-        layer.input[2] = own
+        model.graph.initializer.append(numpy_helper.from_array((bias + shift).astype(weight.dtype), own))
+        layer.input[2:] = [own]
     used = {name for node in model.graph.node for name in node.input}
     for name, constant in constants.items():
         if name not in used:
@@ -184,13 +184,14 @@ def lost_mean(weight: NDArray[np.floating], mean: NDArray[np.floating], *, steps
 
 
 def _is_layer(node: Any, constants: dict[str, Any]) -> bool:
-    """A convolution or a fully connected layer with constant weights (K, C, ...) and biases."""
-    if node.op_type not in ("Conv", "Gemm") or len(node.input) < 3:
+    """A convolution, or a fully connected layer x W^T + b, with constant weights (K, C, ...) and biases, if any."""
+    if len(node.input) < 2 or any(name not in constants for name in node.input[1:]):
         return False
-    plain = node.op_type == "Conv" or {each.name: each.i for each in node.attribute if each.name == "transB"} == {
-        "transB": 1
-    }
-    return plain and node.input[1] in constants and node.input[2] in constants
+    if node.op_type == "Gemm":
+        settings = {each.name: each.f or each.i for each in node.attribute}
+        plain = settings.get("alpha", 1) == settings.get("beta", 1) == 1 and not settings.get("transA", 0)
+        return len(node.input) == 3 and plain and settings.get("transB", 0) == 1
+    return bool(node.op_type == "Conv")
 
 
 def _input_means(model: Any, tensors: list[str], pictures: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
@@ -198,6 +199,8 @@ def _input_means(model: Any, tensors: list[str], pictures: NDArray[np.uint8]) ->
     import onnx  # noqa: PLC0415
     import onnxruntime  # noqa: PLC0415
 
+    if not tensors:
+        return {}
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
     del watched.graph.output[:]
