@@ -36,7 +36,7 @@ from benchmarks.figure import Figure
 NETWORKS = ("resnet18", "resnet50", "mobilenet_v2")
 LOOPS = ("convatlas", "torchvision", "timm")
 CLASSES, FILE_SIDE = 4, 256
-DIGITS_EPOCHS, DIGITS_ROUNDS = 4, 3
+DIGITS_EPOCHS, DIGITS_ROUNDS = 3, 3
 PAIRS = 32
 
 ONE = "import sys; from benchmarks.training_loops import main; main(*sys.argv[1:])"
