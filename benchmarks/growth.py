@@ -10,10 +10,11 @@ not count, the memory is the most that the process holds from that one on, with 
 spot. Each file holds its own number and no picture, for none is opened as one. In a fresh process each time, ours and
 torchvision's in turn: `open_pictures` against `ImageFolder`, which both find names, classes and targets; and
 `open_data`, which also deals the pictures out by seed and keeps equal ones together. For that it asks for the size of
-each file and reads the beginning of those whose size others have too: here of all, the dearest case. Imports do not
-count in the time; memory is the most that the process has held, Python and imports with it, and how much of that the
-work took. The names come from the system's cache of folders, for these were just written. With `--full` a million files
-too; what was found then is kept beside the figures of quick runs, with its date. That `ImageFolder`'s time has a step
+each file and reads the beginning of those whose size others have too: here of all, the dearest case. The files lie in
+memory (`/dev/shm`) where the system has room there. Imports do not count in the time; memory is the most that the
+process has held, Python and imports with it, and how much of that the work took. With `--full` a million files too, and
+once more on the disk of temporary files, where to open each is the disk's time; what was found then is kept beside the
+figures of quick runs, with its date. That `ImageFolder`'s time has a step
 between 1,000 and 10,000 files is Python's collector of garbage, which then goes over all that came with torch.
 
 An exponent says how time or memory grows: 1 where twice as many cost twice as much.
@@ -22,6 +23,7 @@ An exponent says how time or memory grows: 1 where twice as many cost twice as m
 import json
 import math
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -67,7 +69,7 @@ def measure(
         "training_side": TRAINING_SIDE,
         **curves,
         "indexing": [_indexed(count, rounds) for count in files],
-        "million": {**_indexed(MANY, rounds), "measured": _today()} if full else _kept(),
+        "million": _million(rounds) if full else _kept(),
     }
 
 
@@ -110,7 +112,8 @@ def figures(measured: dict[str, Any]) -> list[Figure]:
             Figure(
                 what=f"Indexing 1,000,000 files in class folders, and splitting them (measured {million['measured']})",
                 measured=f"{_spread(million['seconds']['split_ours'])} and {_size(memory)}; to list them alone "
-                f"{listed} and {_size(million['bytes']['list_ours'])}",
+                f"{listed} and {_size(million['bytes']['list_ours'])}; on the disk "
+                f"{_seconds(million['disk']['split_ours'])} and {_seconds(million['disk']['list_ours'])}",
                 goal=f"at most {SECONDS_GOAL:g} s and {BYTES_GOAL / 1e9:g} GB",
                 met=met,
                 why="" if met else f"the dearest run took {_seconds(worst)} and {_size(memory)}",
@@ -188,13 +191,26 @@ def write_files(root: Path, count: int) -> None:
             os.close(file)
 
 
-def _indexed(count: int, rounds: int) -> dict[str, Any]:
-    seconds: dict[str, list[float]] = {kind: [] for kind in INDEXERS}
-    held: dict[str, dict[str, list[int | None]]] = {name: {kind: [] for kind in INDEXERS} for name in ("bytes", "work")}
-    with tempfile.TemporaryDirectory(prefix="convatlas-") as temporary:
+def _million(rounds: int) -> dict[str, Any]:
+    on_disk = _indexed(MANY, 1, kinds=("split_ours", "list_ours"), place=tempfile.gettempdir())
+    disk = {kind: seconds for kind, (seconds,) in on_disk["seconds"].items()}
+    return {**_indexed(MANY, rounds), "disk": disk, "measured": _today()}
+
+
+def _in_memory(count: int) -> str | None:
+    """A folder that lies in memory, where there is room for the files: a page each, and what the system knows of it."""
+    place = Path("/dev/shm")
+    return str(place) if place.is_dir() and shutil.disk_usage(place).free > 8192 * count else None
+
+
+def _indexed(count: int, rounds: int, *, kinds: Sequence[str] = INDEXERS, place: str | None = None) -> dict[str, Any]:
+    """place: the folder to make the files in; None: in memory where that can be had."""
+    seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
+    held: dict[str, dict[str, list[int | None]]] = {name: {kind: [] for kind in kinds} for name in ("bytes", "work")}
+    with tempfile.TemporaryDirectory(prefix="convatlas-", dir=place or _in_memory(count)) as temporary:
         write_files(Path(temporary), count)
         for _ in range(rounds):  # in turn, so that a busy moment of the machine meets all alike
-            for kind in INDEXERS:
+            for kind in kinds:
                 answer = _ask(kind, temporary)
                 seconds[kind] += answer["seconds"]
                 for name, of_kind in held.items():

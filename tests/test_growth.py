@@ -20,6 +20,11 @@ def indexed(count: int, *, ours: list[float], theirs: list[float], held: int = 1
     return {"files": count, "seconds": kinds, "bytes": sizes, "work": {kind: size // 2 for kind, size in sizes.items()}}
 
 
+def a_million(**of_row: Any) -> dict[str, Any]:
+    disk = {"list_ours": 2.0, "split_ours": 17.0}
+    return {**indexed(growth.MANY, **of_row), "disk": disk, "measured": "2026-01-02"}
+
+
 def measured(**changes: Any) -> dict[str, Any]:
     """Time ~ batch for prediction, batch^0.5 for training, pixels^1 for sizes, and files^2."""
     return {
@@ -73,15 +78,16 @@ def test_a_quick_run_before_any_full_one_says_nothing_of_a_million() -> None:
 def test_the_goal_of_a_million_is_that_of_the_slowest_and_of_all_memory(
     ours: list[float], held: int, *, met: bool
 ) -> None:
-    row = {**indexed(growth.MANY, ours=ours, theirs=[5.0] * 3, held=held), "measured": "2026-01-02"}
+    row = a_million(ours=ours, theirs=[5.0] * 3, held=held)
     figure = growth.figures(measured(million=row))[0]
     assert figure.met == met
     assert "(measured 2026-01-02)" in figure.what
+    assert figure.measured.endswith("; on the disk 17.0 s and 2.0 s")
     assert bool(figure.why) != met
 
 
 def test_a_quick_run_keeps_what_a_full_one_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    million = {**indexed(growth.MANY, ours=[4.0], theirs=[5.0]), "measured": "2026-01-02"}
+    million = a_million(ours=[4.0], theirs=[5.0])
     monkeypatch.setattr(growth, "RESULT", tmp_path / "growth.json")
     monkeypatch.setattr(growth, "_write_bundle", lambda folder, *, exported: None)
     assert growth.measure(batches=(), sides=(), files=())["million"] is None
@@ -131,7 +137,7 @@ def test_the_pictures_fit_a_phone_and_say_each_point(pictures: ModuleType) -> No
 
 
 def test_a_million_is_drawn_where_it_was_measured(pictures: ModuleType) -> None:
-    million = {**indexed(growth.MANY, ours=[4.0], theirs=[5.0]), "measured": "2026-01-02"}
+    million = a_million(ours=[4.0], theirs=[5.0])
     assert "1 M" not in pictures.drawn("growth-data.svg", measured())
     assert "4 s at 1 M" in pictures.drawn("growth-data.svg", measured(million=million))
 
