@@ -12,6 +12,7 @@ from convatlas.api.train import train
 from convatlas.cli import main
 from convatlas.data.preprocess import Preprocess
 from convatlas.engine.bundle import write_bundle
+from convatlas.engine.quantize import quantize
 from convatlas.errors import DataError, UsageError
 from convatlas.models import create_model
 from tests.api.conftest import picture_folder
@@ -182,3 +183,17 @@ def test_several_labels_from_a_manifest_train_and_are_measured(tmp_path):
     assert result.parity.same_top1 == result.parity.pictures
     assert evaluate(tmp_path / "run").score == result.test.mean_ap
     assert "mean average precision" in (tmp_path / "run" / "report.html").read_text(encoding="utf-8").lower()
+
+
+@pytest.mark.row("J-01")
+def test_reports_say_how_near_the_graphs_come(finished, tmp_path):
+    """The run's own report and that of an evaluation, which knows the int8 graph that was made since."""
+    parity = finished.parity
+    compared = f"same answer on {parity.same_top1} of {parity.pictures} pictures ({parity.data})"
+    assert compared in (finished.path / "report.html").read_text(encoding="utf-8")
+    shutil.copytree(finished.path / "bundle", tmp_path / "b")
+    record = quantize(tmp_path / "b", data=picture_folder(tmp_path / "other", count=25, seed=5), most_loss=100)
+    evaluate(tmp_path / "b", tmp_path / "other", report=tmp_path / "r.html")
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert compared in page
+    assert f"{record.loss:.2f} points lost (allowed 100) on {record.pictures} pictures (the other half of" in page

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from convatlas.api.report import write_evaluation_report
+from convatlas.api.report import graph_facts, write_evaluation_report
 from convatlas.data.loader import Pictures, make_loader, read_all
 from convatlas.data.picture_set import PictureSet
 from convatlas.data.source import absolute_source, open_parts, open_pictures, read_splits
@@ -122,6 +122,7 @@ def evaluate(
                 ("Bundle", str(path)),
                 ("Measured on", f"{summary.pictures:,} pictures: {chosen.of}"),
                 ("Views", DESCRIBED[chosen_views]),
+                *graph_facts(bundle.parity, bundle.quantised),
             ),
             summary=summary,
             pictures=readable.pictures,

@@ -110,6 +110,7 @@ def finish(
         pictures=readable[judged].pictures,
         parameters=sum(parameter.numel() for parameter in trained.deployed.network.parameters()),
         how=how,
+        parity=parity,
         skipped=skipped,
         notes=notes,
         versions=versions(),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from convatlas.catalog import card
 from convatlas.data.picture_set import PictureSet
+from convatlas.engine.bundle import Parity, Quantised
 from convatlas.engine.plan import Plan
 from convatlas.metrics.summary import ClassifySummary, Summary, WrongLabels, WrongPicture
 from convatlas.report.run_report import PictureCard, RunReport, Setting, write_report
@@ -28,11 +29,15 @@ def write_run_report(
     pictures: PictureSet,
     parameters: int,
     how: str,
+    parity: Parity | None,
     skipped: Sequence[Failure],
     notes: Sequence[str],
     versions: Mapping[str, str],
 ) -> None:
-    """The report of a training run; `pictures` are those that `summary` was measured on, in its order."""
+    """The report of a training run; `pictures` are those that `summary` was measured on, in its order.
+
+    parity: None where it was not exported.
+    """
     seconds = sum(row.seconds for row in history)
     network = card(plan.model)
     write_report(
@@ -49,6 +54,7 @@ def write_run_report(
                 ("Recipe", plan.recipe_name),
                 ("Training", f"{len(history)} epochs in {duration(seconds)}; epoch {best_epoch} was kept"),
                 ("Seed", str(plan.recipe.seed)),
+                *graph_facts(parity, None),
             ),
             summary=summary,
             history=tuple(history),
@@ -100,6 +106,20 @@ def write_evaluation_report(
             versions=tuple(versions.items()),
         ),
     )
+
+
+def graph_facts(parity: Parity | None, quantised: Quantised | None) -> tuple[tuple[str, str], ...]:
+    """How near the exported graph comes to the network, and the int8 graph to that; nothing of what is not there."""
+    facts = []
+    if parity is not None:
+        difference = f"largest difference of logits {parity.max_difference:.2g} (allowed {parity.tolerance:.2g})"
+        same = f"same answer on {parity.same_top1} of {parity.pictures} pictures ({parity.data})"
+        facts.append(("ONNX graph", f"{difference}, {same}"))
+    if quantised is not None:
+        score = f"{quantised.score_name} {quantised.int8:.2%}, float32 {quantised.float32:.2%}"
+        lost = f"{quantised.loss:.2f} points lost (allowed {quantised.most_loss:g})"
+        facts.append(("int8 graph", f"{score}: {lost} on {quantised.pictures} pictures ({quantised.data})"))
+    return tuple(facts)
 
 
 def wrong_cards(summary: Summary, pictures: PictureSet) -> tuple[PictureCard, ...]:
