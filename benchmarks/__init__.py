@@ -1,1 +1,1 @@
-"""Measurements, one file each: python -m benchmarks runs them all, python -m benchmarks digits one of them."""
+"""Measurements, one file each: python -m benchmarks runs those of the performance promise, with names any others."""
