@@ -15,6 +15,9 @@ from benchmarks.memory import forget_peak, peak_memory
 from convatlas.engine.observer import Observer
 
 if TYPE_CHECKING:
+    from convatlas.data.picture_set import DataSplits
+    from convatlas.engine.plan import Plan
+    from convatlas.engine.run import RunFolder
     from convatlas.types import EpochRow
 
 THREADS = 2
@@ -72,21 +75,26 @@ def main(loop: str, name: str, pictures: str, side: str, batch: str) -> None:
 
 def convatlas(name: str, pictures: Path, side: int, batch: int) -> None:
     """`convatlas.train`, as anyone calls it."""
-    from convatlas.api.train import plan_training, train
+    from convatlas.api.train import train
+    from convatlas.models import create_model
 
     changes = {**PLAIN_RECIPE, "epochs": 1000, "batch_size": batch, "crop_area": 0.08, "flip": True}
     changes |= {"mean": MEAN, "std": STD}
     options: dict[str, Any] = {"model": name, "strategy": "scratch", "recipe": "photographs", "size": side}
     options |= {"changes": changes, "device": "cpu"}
-    plan, estimate = plan_training(pictures, **options)
-    clock = Clock(estimate.parameters, channels_last=bool(plan.recipe.channels_last))
+    classes = len(list((pictures / "train").iterdir()))
+    with torch.device("meta"):
+        parameters = _count(create_model(name, num_classes=classes))
 
     class Timed(Observer):
+        def planned(self, plan: "Plan", run: "RunFolder", splits: "DataSplits") -> None:
+            self.clock = Clock(parameters, channels_last=bool(plan.recipe.channels_last))
+
         def batch_done(self, epoch: int, batch: int, batches: int, images: int) -> None:
-            clock.step(images)
+            self.clock.step(images)
 
         def epoch_done(self, row: "EpochRow", *, best: bool) -> None:
-            clock.epoch()
+            self.clock.epoch()
 
     with tempfile.TemporaryDirectory() as folder:
         train(pictures, out=Path(folder) / "run", observer=Timed(), **options)

@@ -18,7 +18,7 @@ STEPS = 7
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    return module.make_optimizer(network, parts(network), recipe, torch.device("cpu"))
+    return module.make_optimizer(network, parts(network), recipe)
 
 
 def rates(recipe: Recipe) -> list[float]:
@@ -109,6 +109,15 @@ def test_sgd_takes_the_step_that_its_formula_says():
     optimizer.step()
     assert layer.weight.item() == pytest.approx(2.0 - 0.1 * (3.0 + 0.5 * 2.0))
     assert math.isfinite(layer.weight.item())
+
+
+@pytest.mark.parametrize(("device", "fused"), [(None, True), ("cpu", True), ("cuda", True), ("mps", False)])
+def test_steps_are_fused_where_that_has_been_tried(device, fused):
+    network = nn.Linear(2, 2)
+    where = None if device is None else torch.device(device)
+    for name in ("sgd", "adamw"):
+        optimizer = module.make_optimizer(network, parts(network), Recipe(optimizer=name, lr=0.1), where)
+        assert {bool(group["fused"]) for group in optimizer.param_groups} == {fused}
 
 
 def small_network() -> nn.Module:

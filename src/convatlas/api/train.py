@@ -9,7 +9,7 @@ from pathlib import Path
 from accelerate.utils.memory import clear_device_cache
 
 from convatlas.api.finish import PARITY_PICTURES, TrainResult, finish
-from convatlas.data.loader import Readable, read_all
+from convatlas.data.loader import CACHE_BYTES, Readable, read_all
 from convatlas.data.picture_set import DataSplits, PictureSet
 from convatlas.data.preprocess import Fit
 from convatlas.data.source import absolute_source, open_data, read_splits
@@ -233,9 +233,12 @@ class _Job:
         readable: dict[str, Readable] = {}
         for name, pictures in parts.items():
             before = sum(len(part.pictures) + len(part.failures) for part in readable.values())
+            # Pictures that are cut anew each time are of no use in the size of the network.
+            cut_anew = name == "train" and self.plan.recipe.crop_area < 1
             readable[name] = read_all(
                 pictures,
                 self.plan.preprocess,
+                cache_bytes=0 if cut_anew else CACHE_BYTES,
                 threads=self.plan.recipe.threads or 1,
                 progress=lambda done, before=before: observer.reading(before + done, total),  # type: ignore[misc]
             )

@@ -15,11 +15,12 @@ FUSED_ON = ("cpu", "cuda")  # where torch's one pass over all parameters has bee
 
 
 def make_optimizer(
-    network: nn.Module, all_parts: Sequence[Part], recipe: Recipe, device: torch.device
+    network: nn.Module, all_parts: Sequence[Part], recipe: Recipe, device: torch.device | None = None
 ) -> torch.optim.Optimizer:
     """SGD, AdamW or RMSprop; weight decay only on the weights of convolutions and dense layers.
 
-    On the CPU and on CUDA torch's fused SGD and AdamW; RMSprop has none. device: where the steps will be taken.
+    On the CPU and on CUDA torch's fused SGD and AdamW; RMSprop has none. device: where the steps will be taken,
+    where that is not where the network is.
 
     Biases, norms, and what is added to a map or to tokens, as ViT's class token and position embeddings, do not decay.
 
@@ -45,7 +46,8 @@ def make_optimizer(
     ]
     if recipe.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, lr=recipe.lr, momentum=recipe.momentum, eps=1e-3)
-    fused = device.type in FUSED_ON and all(parameter.is_floating_point() for parameter in network.parameters())
+    devices = {parameter.device.type for parameter in network.parameters()} if device is None else {device.type}
+    fused = devices <= set(FUSED_ON) and all(parameter.is_floating_point() for parameter in network.parameters())
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.lr, fused=fused or None)
     nesterov = recipe.nesterov and recipe.momentum > 0
