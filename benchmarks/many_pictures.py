@@ -11,10 +11,10 @@ The pictures are made here of 29 real photographs: parts of 500 x 375 pixels, as
 4000 x 3000, all JPEGs of quality 90. Each competitor is a process of its own; they take turns, and the best class of
 every picture is compared. With `exact=True` the pixels of the two sides differ by 1 of 255 in one value of a thousand,
 for theirs resizes the whole picture before it cuts; the classes of random weights lie so near each other that this
-changes some best ones, and more than one picture of twenty ends the measurement. A ratio is pictures a second, ours over theirs in
-the same round; given is the median of the rounds, and the smallest and largest. "With start-up" adds the seconds from
-the process's start to the loaded network, to both. Memory is the peak of the main process; their worker processes'
-is not counted.
+changes some best ones, and more than one picture of twenty ends the measurement. A ratio is pictures a second, ours
+over theirs in the same round; given is the median of the rounds, and the smallest and largest. "With start-up" adds the
+seconds from the process's start to the loaded network, to both. Memory is the peak of the main process; their worker
+processes' is not counted.
 
 That memory stays flat is measured on small generated pictures: what is held after 500 against after 3,000, with
 `--full` after 10,000 against after 100,000.
