@@ -24,6 +24,7 @@ from benchmarks import (
     families,
     gpu,
     growth,
+    many_pictures,
     nms,
     parity,
     photographs,
@@ -45,10 +46,11 @@ from convatlas.errors import ConvatlasError, did_you_mean
 
 RESULTS = Path(__file__).parent / "results"
 # What the performance promise names. Their `measure` takes `full`, and each has `figures`.
-PROMISE = ("warm", "cold_start", "training", "growth", "start_up", "gpu")
+PROMISE = ("warm", "cold_start", "many_pictures", "training", "growth", "start_up", "gpu")
 MEASUREMENTS: dict[str, Any] = {
     "warm": warm,
     "cold_start": cold_start,
+    "many_pictures": many_pictures,
     "training": training,
     "growth": growth,
     "start_up": start_up,
