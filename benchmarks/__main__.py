@@ -24,6 +24,7 @@ from benchmarks import (
     families,
     gpu,
     growth,
+    int8,
     many_pictures,
     nms,
     parity,
@@ -46,9 +47,10 @@ from convatlas.errors import ConvatlasError, did_you_mean
 
 RESULTS = Path(__file__).parent / "results"
 # What the performance promise names. Their `measure` takes `full`, and each has `figures`.
-PROMISE = ("warm", "cold_start", "many_pictures", "training", "growth", "start_up", "gpu")
+PROMISE = ("warm", "int8", "cold_start", "many_pictures", "training", "growth", "start_up", "gpu")
 MEASUREMENTS: dict[str, Any] = {
     "warm": warm,
+    "int8": int8,
     "cold_start": cold_start,
     "many_pictures": many_pictures,
     "training": training,
