@@ -238,4 +238,5 @@ def _prepare_published(name: str, folder: Path) -> None:
     # Their tensors come in the same order and shapes.
     published = torch.load(file.path, weights_only=True)
     theirs = timm.create_model("tf_efficientnet_lite0").state_dict()
-    save_file(dict(zip(theirs, published.values(), strict=True)), folder / WEIGHTS)
+    tensors = [each.contiguous() for each in published.values()]
+    save_file(dict(zip(theirs, tensors, strict=True)), folder / WEIGHTS)
