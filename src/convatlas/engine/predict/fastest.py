@@ -24,8 +24,9 @@ RECORD: Final = "engines.json"
 FORMAT_VERSION: Final = 1
 # torch.compile is not tried: it would compile anew in every process that uses it, whatever it gains there.
 TRIED: Final[tuple[EngineKind, ...]] = ("onnx", "openvino", "torch")
-ROUNDS: Final = 15
-SECONDS: Final = 3.0  # in all; of slow networks fewer rounds, but three
+ROUNDS: Final = 7  # of a turn for each engine
+PASSES: Final = 3  # of a turn
+SECONDS: Final = 3.0  # in all; of slow networks fewer rounds, but two
 NEARLY: Final = 0.97  # the usual engine is kept unless another takes less than this part of its time
 AGREEMENT: Final = 1e-4  # of logits, times the largest of them where that is more than 1, as for an export
 
@@ -117,12 +118,14 @@ def _measure(folder: Path, bundle: Bundle, threads: int | None, machine: dict[st
     seconds: dict[EngineKind, list[float]] = {kind: [] for kind in engines}
     started = time.perf_counter()
     for done in range(ROUNDS):
-        if done >= 3 and time.perf_counter() - started > SECONDS:
+        if done >= 2 and time.perf_counter() - started > SECONDS:
             break
         for kind, engine in engines.items():
-            before = time.perf_counter()
-            engine(picture)
-            seconds[kind].append(time.perf_counter() - before)
+            engine(picture)  # not counted: meanwhile the threads of the engine before stop waiting for more
+            for _ in range(PASSES):
+                before = time.perf_counter()
+                engine(picture)
+                seconds[kind].append(time.perf_counter() - before)
     medians = {kind: statistics.median(times) for kind, times in seconds.items()}
     return Fastest(
         engine=_chosen(medians, usual(bundle)),

@@ -1,6 +1,8 @@
 """The exported graph on OpenVINO: no torch. The extra `openvino`."""
 
+import functools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,19 +27,28 @@ class OpenVinoEngine:
             raise MissingExtra("predicting with OpenVINO", "openvino") from error
         self.path = graph
         # Processors with bfloat16 would be used in bfloat16, which is another answer in the third digit.
-        settings: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+        self._settings: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if threads is not None:
-            settings["INFERENCE_NUM_THREADS"] = threads
+            self._settings["INFERENCE_NUM_THREADS"] = threads
         try:
-            core = openvino.Core()
-            self.request = core.compile_model(core.read_model(self.path), "CPU", settings).create_infer_request()
+            self._core = openvino.Core()
+            model = self._core.read_model(self.path)
+            # With the size known OpenVINO joins branches in place: a tenth of DenseNet-121's time.
+            model.reshape({"pixels": [1, *list(model.input("pixels").partial_shape)[1:]]})
+            self._one = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
         except RuntimeError as error:
             raise EngineError(f"{self.path}: OpenVINO cannot load it ({first_line(error)})") from error
+
+    @functools.cached_property
+    def _many(self) -> Any:
+        """For any number of pictures; made when it is first needed."""
+        return self._core.compile_model(self._core.read_model(self.path), "CPU", self._settings).create_infer_request()
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits of any number of pictures; raises EngineError when the graph fails, OutOfMemoryError for too many."""
         try:
-            (logits,) = self.request.infer({"pixels": pixels}).values()
+            request = self._one if len(pixels) == 1 else self._many
+            (logits,) = request.infer({"pixels": pixels}).values()
         except (RuntimeError, MemoryError) as error:
             raise failed_run(error, f"{self.path}: OpenVINO") from error
         return np.array(logits, dtype=np.float32)  # a copy: the next call writes over it
