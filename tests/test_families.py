@@ -55,8 +55,10 @@ def test_a_run_of_every_member_can_be_planned():
         "densenet40_k12_cifar": 32,
         "nasnet_cifar": 32,
     }
-    # Mean and deviation are those of the scaled pictures; nothing else differs, and no picture is distorted.
-    recipes = {dataclasses.replace(plan.recipe, mean=None, std=None) for plan in plans}
+    # Mean and deviation are those of the scaled pictures, and the order of the numbers in memory is what the network
+    # is quickest with; nothing else differs, and no picture is distorted.
+    assert {plan.model for plan in plans if not plan.recipe.channels_last} == {"vit_ti_16"}
+    recipes = {dataclasses.replace(plan.recipe, mean=None, std=None, channels_last=None) for plan in plans}
     (recipe,) = recipes
     assert dataclasses.replace(recipe, threads=None) == families.RECIPE
 
