@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from convatlas.data.preprocess import Preprocess
 from convatlas.engine.bundle import ONNX, Bundle, read_bundle, update_bundle, write_bundle
 from convatlas.engine.export import export_onnx
-from convatlas.engine.predict import engines
+from convatlas.engine.predict import engines, timing
 from convatlas.engine.predict import fastest as module
 from convatlas.engine.predict.engines import Engine, EngineKind, EngineName, load_engine, usual
 from convatlas.engine.predict.fastest import RECORD, Fastest, fastest
@@ -143,7 +143,8 @@ def test_a_real_operator_that_no_runtime_has(tmp_path: Path):
 
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "ROUNDS", 3)
+    monkeypatch.setattr(timing, "ROUNDS", 2)
+    monkeypatch.setattr(timing, "WARMING", 0.0)
 
 
 def test_measured_once_and_remembered(lenet: Path, monkeypatch: pytest.MonkeyPatch):

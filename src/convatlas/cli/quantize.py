@@ -1,11 +1,14 @@
 """`convatlas quantize`: a bundle's graph in int8, measured against float32 before it is kept."""
 
 import dataclasses
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from convatlas.cli.output import AsJson, note, print_json, print_line
+
+if TYPE_CHECKING:
+    from convatlas.engine.bundle import Runtime
 
 
 def quantize(
@@ -30,6 +33,12 @@ def quantize(
             help="How many points may be lost: of accuracy, or without the bundle's classes of agreement with float32."
         ),
     ] = 1.0,
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            help="What will answer it: onnxruntime or openvino.", show_default="the quicker one that is installed"
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Chooses the pictures.")] = 0,
     threads: Annotated[int | None, typer.Option(help="Processor threads; by default the engine's choice.")] = None,
     as_json: AsJson = False,
@@ -50,6 +59,7 @@ def quantize(
         pictures=pictures,
         calibration=calibration,
         most_loss=most_loss,
+        runtime=cast("Runtime | None", runtime),  # quantize checks it
         seed=seed,
         threads=threads,
         say=note,
@@ -64,7 +74,7 @@ def quantize(
     print_line(
         f"measured on {record.pictures} pictures ({record.data}): {record.score_name} {_percent(record.int8)}, "
         f"float32 {_percent(record.float32)}: {record.loss:.2f} points lost (allowed {record.most_loss:g}); "
-        f"same answer on {record.same_answer}"
+        f"same answer on {record.same_answer}; answered by {record.runtime}"
     )
     if record.unreadable:
         note(f"{record.unreadable} pictures could not be read and were left out")

@@ -35,6 +35,8 @@ ONNX_INT8 = "model.int8.onnx"
 
 Task = Literal["classify", "multilabel"]
 TASKS: tuple[Task, ...] = ("classify", "multilabel")
+Runtime = Literal["onnxruntime", "openvino"]
+RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "openvino")
 
 MAX_DESCRIPTION = 64 * 2**20  # bytes; the description of 100,000 classes takes about two megabytes
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -58,6 +60,7 @@ class Parity:
 class Quantised:
     """What the int8 graph loses against the float32 graph, on pictures that it was not calibrated on."""
 
+    runtime: Runtime  # what it was measured on, and answers on where that is installed
     score_name: str  # "top-1 accuracy", "mean average precision"; without labels "same answer as in float32"
     float32: float  # that score, 0..1; without labels 1
     int8: float
@@ -347,7 +350,11 @@ def _parity(fields: Fields) -> Parity:
 
 
 def _quantised(fields: Fields) -> Quantised:
+    runtime = fields.text("runtime")
+    if runtime not in RUNTIMES:
+        raise fields.wrong("runtime", " or ".join(RUNTIMES))
     return Quantised(
+        runtime=runtime,
         score_name=fields.text("score_name"),
         float32=fields.number("float32"),
         int8=fields.number("int8"),

@@ -5,7 +5,7 @@ import importlib.metadata
 import importlib.util
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,18 +13,27 @@ from numpy.typing import NDArray
 
 from convatlas.data.picture_set import PictureSet
 from convatlas.data.preprocess import Preprocess
-from convatlas.engine.bundle import ONNX, ONNX_DATA, ONNX_INT8, Bundle, Quantised, read_bundle, update_bundle
+from convatlas.engine.bundle import (
+    ONNX,
+    ONNX_DATA,
+    ONNX_INT8,
+    RUNTIMES,
+    Quantised,
+    Runtime,
+    read_bundle,
+    update_bundle,
+)
 from convatlas.engine.held_out import two_parts
 from convatlas.engine.int8 import write_int8
-from convatlas.engine.predict.answer import probabilities, same_answers
+from convatlas.engine.int8_loss import FLOAT32, Measured, in_chunks, measure_loss
+from convatlas.engine.predict.engines import Engine, installed, on_runtime
 from convatlas.engine.predict.onnx_engine import OnnxEngine
+from convatlas.engine.predict.timing import milliseconds
 from convatlas.engine.published import find_bundle
-from convatlas.errors import DataError, ExportError, MissingExtra, PictureError, UsageError
-from convatlas.metrics.multilabel import mean_average_precision
+from convatlas.errors import EngineError, ExportError, MissingExtra, UsageError, did_you_mean
 
 PACKAGES = ("onnx", "onnxruntime")
 FEWEST = 32  # with fewer, a layer's rare large values are missed, and a loss of some points would not be seen
-CHUNK = 16  # pictures answered together
 
 Say = Callable[[str], None]
 
@@ -36,6 +45,7 @@ def quantize(
     pictures: int = 1000,
     calibration: int = 128,
     most_loss: float = 1.0,
+    runtime: Runtime | None = None,
     seed: int = 0,
     threads: int | None = None,
     say: Say | None = None,
@@ -44,6 +54,7 @@ def quantize(
 
     The float32 graph is calibrated on pictures, and both graphs are measured on others; the record goes into the
     bundle. The int8 graph answers where it is asked for by name (`Predictor(..., engine="int8")`), never by itself.
+    It keeps the bound on ONNX Runtime, which answers it anywhere, and on what `runtime` names.
 
     data: where the pictures come from: anything that `open_data` takes, or a folder of pictures without classes. Its
     training part is calibrated on, its test part, else its validation part, measured on; without parts, a half each,
@@ -51,13 +62,15 @@ def quantize(
     pictures, calibration: how many to measure on and to calibrate on, at most. Those that cannot be read are left out.
     most_loss: how many points may be lost: of top-1 accuracy (multi-label: mean average precision) where the pictures
     have the bundle's classes, else of agreement with the float32 graph's own answers.
+    runtime: what answers it, where installed: "onnxruntime", "openvino" (the extra of that name), or None for the
+    quicker of the two for one picture on this machine, if both are there.
     threads: processor threads while measuring; say: called with words for people where something takes time.
 
     Raises UsageError for a bundle that is not exported, for wrong options and for fewer than 32 readable pictures of
     either kind; DataError when the pictures are gone; ExportError when more is lost, the bundle is then as it was, as
-    it is after SaveError (disk full); MissingExtra without onnx or onnxruntime.
+    it is after SaveError (disk full); MissingExtra without onnx or onnxruntime, or the runtime that is named.
     """
-    _check(pictures=pictures, calibration=calibration, most_loss=most_loss, threads=threads)
+    _check(pictures=pictures, calibration=calibration, most_loss=most_loss, runtime=runtime, threads=threads)
     say = say or _silent
     folder = find_bundle(path, say=say)
     bundle = read_bundle(folder)
@@ -73,43 +86,36 @@ def quantize(
     _check_enough(len(judged), "measure on", parts.judged_name)
     with tempfile.TemporaryDirectory(prefix="convatlas-", ignore_cleanup_errors=True) as temporary:
         made = write_int8(folder / ONNX, pixels, Path(temporary), say)
+        engines = _engines(made.graph, runtime, threads, say)
         say(f"comparing both graphs on {len(judged)} pictures")
-        graphs = OnnxEngine(folder / ONNX, threads), OnnxEngine(made.graph, threads)
-        answered = _answers(graphs, judged, bundle.preprocess)
-        _check_enough(len(answered.places), "measure on", parts.judged_name)
-        score_name, float32, int8 = _scores(bundle, judged, answered)
+        measured = measure_loss(bundle, OnnxEngine(folder / ONNX, threads), engines, judged)
+        _check_enough(measured.pictures, "measure on", parts.judged_name)
+        chosen = runtime or _quickest(engines, pixels[:1], measured, most_loss)
         record = Quantised(
-            score_name=score_name,
-            float32=float32,
-            int8=int8,
-            loss=100 * (float32 - int8),
+            runtime=chosen,
+            score_name=measured.score_name,
+            float32=measured.score[FLOAT32],
+            int8=measured.score[chosen],
+            loss=measured.loss(chosen),
             most_loss=most_loss,
-            same_answer=int(same_answers(bundle, answered.float32, answered.int8).sum()),
-            pictures=len(answered.places),
+            same_answer=measured.same_answer[chosen],
+            pictures=measured.pictures,
             data=parts.judged_name,
             calibration_pictures=len(pixels),
             calibration_data=parts.calibration_name,
-            unreadable=len(calibrating) - len(pixels) + len(judged) - len(answered.places),
+            unreadable=len(calibrating) - len(pixels) + len(judged) - measured.pictures,
             method=made.method,
             float32_bytes=(folder / ONNX).stat().st_size,
             int8_bytes=made.graph.stat().st_size,
-            versions={name: importlib.metadata.version(name) for name in PACKAGES},
+            versions={name: importlib.metadata.version(name) for name in ("onnx", *engines)},
         )
-        _check_loss(record)
+        _check_loss(record, measured, "onnxruntime")
+        _check_loss(record, measured, chosen)
         update_bundle(folder, dataclasses.replace(bundle, quantised=record), {ONNX_INT8: made.graph})
     return record
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Answered:
-    """Logits (N, K) of both graphs for the pictures that could be read, and their places (N,) in the set."""
-
-    float32: NDArray[np.float32]
-    int8: NDArray[np.float32]
-    places: NDArray[np.int64]
-
-
-def _check(*, pictures: int, calibration: int, most_loss: float, threads: int | None) -> None:
+def _check(*, pictures: int, calibration: int, most_loss: float, runtime: Runtime | None, threads: int | None) -> None:
     for name, value in (("pictures", pictures), ("calibration", calibration)):
         if isinstance(value, bool) or value < FEWEST:
             raise UsageError(f"{name}: expected a whole number of at least {FEWEST}, got {value}")
@@ -119,6 +125,12 @@ def _check(*, pictures: int, calibration: int, most_loss: float, threads: int | 
         raise UsageError(f"most_loss: expected points from 0 to 100, got {most_loss}")
     if not all(importlib.util.find_spec(name) for name in PACKAGES):
         raise MissingExtra("quantising", "export")
+    if runtime is not None and runtime not in RUNTIMES:
+        raise UsageError(
+            f'runtime: expected {" or ".join(RUNTIMES)}, got "{runtime}".{did_you_mean(runtime, RUNTIMES)}'
+        )
+    if runtime == "openvino" and not installed("openvino"):
+        raise MissingExtra("quantising for OpenVINO", "openvino")
 
 
 def _check_enough(count: int, purpose: str, name: str) -> None:
@@ -129,14 +141,39 @@ def _check_enough(count: int, purpose: str, name: str) -> None:
         )
 
 
-def _check_loss(record: Quantised) -> None:
-    if record.loss <= record.most_loss:  # False for a loss that is not a number
+def _engines(graph: Path, runtime: Runtime | None, threads: int | None, say: Say) -> dict[Runtime, Engine]:
+    """What may answer the int8 graph: ONNX Runtime, and OpenVINO where it is named, or there and nothing else is."""
+    engines: dict[Runtime, Engine] = {"onnxruntime": on_runtime("onnxruntime", graph, threads)}
+    if runtime == "openvino" or (runtime is None and installed("openvino")):
+        try:
+            engines["openvino"] = on_runtime("openvino", graph, threads)
+        except EngineError as error:
+            if runtime == "openvino":
+                raise
+            say(f"{error}: left to ONNX Runtime")
+    return engines
+
+
+def _quickest(
+    engines: Mapping[Runtime, Engine], picture: NDArray[np.uint8], measured: Measured, most_loss: float
+) -> Runtime:
+    """The quickest of those that keep the bound; ONNX Runtime where none does."""
+    kept = {name: engine for name, engine in engines.items() if measured.loss(name) <= most_loss}
+    if len(kept) < 2:
+        return next(iter(kept), "onnxruntime")
+    taken = milliseconds(kept, picture)
+    return min(taken, key=lambda name: taken[name])
+
+
+def _check_loss(record: Quantised, measured: Measured, runtime: Runtime) -> None:
+    """The bound holds on what answers, and on ONNX Runtime, which does where that is not installed."""
+    if measured.loss(runtime) <= record.most_loss:  # False for a loss that is not a number
         return
     raise ExportError(
-        f"the int8 graph was not kept: {record.score_name} {record.int8:.2%} where float32 has {record.float32:.2%}, "
-        f"on {record.pictures} pictures ({record.data}): {record.loss:.2f} points lost, {record.most_loss:g} allowed. "
-        f"Calibrate on more pictures of the kind that will be predicted (--calibration, --data), or allow more "
-        f"(--most-loss)"
+        f"the int8 graph was not kept: {record.score_name} {measured.score[runtime]:.2%} on {runtime} where float32 "
+        f"has {record.float32:.2%}, on {record.pictures} pictures ({record.data}): {measured.loss(runtime):.2f} points "
+        f"lost, {record.most_loss:g} allowed. Calibrate on more pictures of the kind that will be predicted "
+        f"(--calibration, --data), or allow more (--most-loss)"
     )
 
 
@@ -148,51 +185,8 @@ def _chosen(pictures: PictureSet, count: int, seed: int) -> PictureSet:
 
 def _read(pictures: PictureSet, preprocess: Preprocess) -> NDArray[np.uint8]:
     """Preprocessed pixels (N, C, H, W) of those that can be read."""
-    chunks = [pixels for pixels, _ in _chunks(pictures, preprocess)]
+    chunks = [pixels for pixels, _ in in_chunks(pictures, preprocess)]
     return np.concatenate([np.empty((0, *preprocess.shape), np.uint8), *chunks])
-
-
-def _answers(graphs: tuple[OnnxEngine, OnnxEngine], pictures: PictureSet, preprocess: Preprocess) -> _Answered:
-    answers: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]] = [], []
-    places: list[int] = []
-    for pixels, read in _chunks(pictures, preprocess):
-        for graph, rows in zip(graphs, answers, strict=True):
-            rows.append(graph(pixels))
-        places += read
-    float32, int8 = (np.concatenate(rows) if rows else np.empty((0, 0), np.float32) for rows in answers)
-    return _Answered(float32=float32, int8=int8, places=np.array(places, np.int64))
-
-
-def _chunks(pictures: PictureSet, preprocess: Preprocess) -> Iterator[tuple[NDArray[np.uint8], list[int]]]:
-    """Some pictures at a time, preprocessed, and their places in the set; what cannot be read is left out."""
-    for start in range(0, len(pictures), CHUNK):
-        pixels, places = [], []
-        for place in range(start, min(start + CHUNK, len(pictures))):
-            try:
-                pixels.append(preprocess(pictures.read(place)))
-            except PictureError:
-                continue
-            places.append(place)
-        if pixels:
-            yield np.stack(pixels), places
-
-
-def _scores(bundle: Bundle, pictures: PictureSet, answered: _Answered) -> tuple[str, float, float]:
-    """The name of the score, and that of the float32 and of the int8 graph, 0..1."""
-    truths = pictures.targets[answered.places]
-    labelled = pictures.classes == bundle.classes and pictures.multilabel == (bundle.task == "multilabel")
-    if not labelled:
-        same = same_answers(bundle, answered.float32, answered.int8)
-        return "same answer as in float32", 1.0, float(same.mean())
-    both = (answered.float32, answered.int8)
-    if bundle.task == "classify":
-        float32, int8 = (float((logits.argmax(axis=1) == truths).mean()) for logits in both)
-        return "top-1 accuracy", float32, int8
-    precisions = [mean_average_precision(probabilities(bundle, logits), truths)[0] for logits in both]
-    if None in precisions:
-        raise DataError(f"{pictures.origin}: none of the {len(truths)} pictures measured on has a label")
-    float32, int8 = (float(each or 0) for each in precisions)
-    return "mean average precision", float32, int8
 
 
 def _silent(words: str) -> None:

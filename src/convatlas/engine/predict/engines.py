@@ -8,7 +8,7 @@ from typing import Final, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from convatlas.engine.bundle import ONNX, ONNX_DATA, ONNX_INT8, Bundle
+from convatlas.engine.bundle import ONNX, ONNX_DATA, ONNX_INT8, Bundle, Runtime
 from convatlas.engine.predict.onnx_engine import OnnxEngine
 from convatlas.engine.predict.openvino_engine import OpenVinoEngine
 from convatlas.engine.predict.prepared import onnxruntime_version, prepared_graph
@@ -72,13 +72,31 @@ def load_engine(folder: Path, bundle: Bundle, kind: EngineKind, threads: int | N
         return _on_onnx_runtime(folder, bundle, threads)
     if kind == "int8":  # never chosen by itself: its answers are not the network's own
         with verifying({folder / ONNX_INT8: bundle.files[ONNX_INT8]}):
-            return OnnxEngine(folder / ONNX_INT8, threads, name="int8")
+            return on_runtime(_int8_runtime(bundle), folder / ONNX_INT8, threads)
     if kind == "openvino":
         with verifying(_graph_files(folder, bundle)):
             return OpenVinoEngine(folder / ONNX, threads)
     from convatlas.engine.predict.torch_engine import CompiledEngine, TorchEngine  # noqa: PLC0415 - seconds to import
 
     return CompiledEngine(folder, threads) if kind == "compiled" else TorchEngine(folder, threads)
+
+
+def on_runtime(runtime: Runtime, graph: Path, threads: int | None) -> Engine:
+    """The engine "int8" for a quantised graph. Raises EngineError where the runtime does not take it."""
+    if runtime == "openvino":
+        return OpenVinoEngine(graph, threads, name="int8")
+    return OnnxEngine(graph, threads, name="int8")
+
+
+def can_share(bundle: Bundle, kind: EngineKind) -> bool:
+    """Whether several threads may run one engine of this kind at once; others answer one call after another."""
+    return kind == "onnx" or (kind == "int8" and bundle.in_int8 and _int8_runtime(bundle) == "onnxruntime")
+
+
+def _int8_runtime(bundle: Bundle) -> Runtime:
+    """What the int8 graph was measured on, where that is installed; ONNX Runtime keeps the bound, too."""
+    measured_on = bundle.quantised.runtime if bundle.quantised is not None else "onnxruntime"
+    return measured_on if measured_on == "onnxruntime" or installed("openvino") else "onnxruntime"
 
 
 def load_or_fall_back(folder: Path, bundle: Bundle, kind: EngineKind, threads: int | None, say: Say) -> Engine:
@@ -99,6 +117,11 @@ def load_or_fall_back(folder: Path, bundle: Bundle, kind: EngineKind, threads: i
             continue
         if refusals:
             say(f"{refusals[0]}: answering with {each} instead")
+        elif each == "int8" and bundle.quantised is not None and bundle.quantised.runtime != _int8_runtime(bundle):
+            say(
+                f"{folder / ONNX_INT8}: was measured on OpenVINO, which is not installed "
+                "(pip install 'convatlas[openvino]'): answering on ONNX Runtime instead"
+            )
         return engine
     raise refusals[0]
 

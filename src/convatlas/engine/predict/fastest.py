@@ -4,8 +4,6 @@ import contextlib
 import importlib.metadata
 import json
 import os
-import statistics
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 from convatlas.engine.bundle import ONNX, WEIGHTS, Bundle
 from convatlas.engine.predict.engines import OF_THE_GRAPH, Engine, EngineKind, installed, load_engine, usual
 from convatlas.engine.predict.prepared import onnxruntime_version, prepare_graph, prepared_graph
+from convatlas.engine.predict.timing import milliseconds
 from convatlas.engine.processor import processor_name
 from convatlas.errors import ConvatlasError, EngineError, SaveError
 from convatlas.files import write_text
@@ -24,9 +23,6 @@ RECORD: Final = "engines.json"
 FORMAT_VERSION: Final = 1
 # torch.compile is not tried: it would compile anew in every process that uses it, whatever it gains there.
 TRIED: Final[tuple[EngineKind, ...]] = ("onnx", "openvino", "torch")
-ROUNDS: Final = 7  # of a turn for each engine
-PASSES: Final = 3  # of a turn
-SECONDS: Final = 3.0  # in all; of slow networks fewer rounds, but two
 NEARLY: Final = 0.97  # the usual engine is kept unless another takes less than this part of its time
 AGREEMENT: Final = 1e-4  # of logits, times the largest of them where that is more than 1, as for an export
 
@@ -115,21 +111,10 @@ def _measure(folder: Path, bundle: Bundle, threads: int | None, machine: dict[st
         engines[kind] = engine
     if not engines:  # its own error says more than the list of them
         load_engine(folder, bundle, usual(bundle), threads)(picture)
-    seconds: dict[EngineKind, list[float]] = {kind: [] for kind in engines}
-    started = time.perf_counter()
-    for done in range(ROUNDS):
-        if done >= 2 and time.perf_counter() - started > SECONDS:
-            break
-        for kind, engine in engines.items():
-            engine(picture)  # not counted: meanwhile the threads of the engine before stop waiting for more
-            for _ in range(PASSES):
-                before = time.perf_counter()
-                engine(picture)
-                seconds[kind].append(time.perf_counter() - before)
-    medians = {kind: statistics.median(times) for kind, times in seconds.items()}
+    medians = milliseconds(engines, picture)
     return Fastest(
         engine=_chosen(medians, usual(bundle)),
-        milliseconds={kind: round(1000 * value, 3) for kind, value in medians.items()},
+        milliseconds={kind: round(value, 3) for kind, value in medians.items()},
         refused=refused,
         machine=machine,
     )

@@ -14,10 +14,8 @@ from convatlas.errors import EngineError, MissingExtra
 class OpenVinoEngine:
     """uint8 pixels (N, C, H, W) -> float32 logits (N, K), on the processor, in float32 throughout."""
 
-    name = "openvino"
-
-    def __init__(self, graph: Path, threads: int | None = None) -> None:
-        """graph: an ONNX file. threads: None for OpenVINO's own choice.
+    def __init__(self, graph: Path, threads: int | None = None, *, name: str = "openvino") -> None:
+        """graph: an ONNX file. threads: None for OpenVINO's own choice. name: the kind of engine that it serves as.
 
         Raises MissingExtra without OpenVINO, EngineError for a graph that it cannot use.
         """
@@ -26,6 +24,7 @@ class OpenVinoEngine:
         except ImportError as error:
             raise MissingExtra("predicting with OpenVINO", "openvino") from error
         self.path = graph
+        self.name = name
         # Processors with bfloat16 would be used in bfloat16, which is another answer in the third digit.
         self._settings: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
         if threads is not None:

@@ -19,6 +19,7 @@ from convatlas.engine.predict.engines import (
     EngineKind,
     EngineName,
     Say,
+    can_share,
     check_engine,
     load_engine,
     load_or_fall_back,
@@ -36,7 +37,6 @@ Batch = Sequence[tuple[int, Picture]]  # pictures with their places in what was 
 Result = TypeVar("Result")
 
 MANY: Final = 32  # pictures from which on it pays to load the network once more for the workers
-SIDE_BY_SIDE: Final = ("onnx", "int8")  # engines that several threads may run at once, each with threads of its own
 
 
 class Predictor:
@@ -102,15 +102,19 @@ class Predictor:
             found, _ = fastest(self.folder, self.bundle, threads)
             kind, self.choice = found.engine, str(found)
         self._say = say or _warn
-        side_by_side = workers is not None and workers > 1 and kind in SIDE_BY_SIDE
+        side_by_side = workers is not None and workers > 1 and can_share(self.bundle, kind)
         on = self._threads_each if side_by_side else threads
         self.engine = load_or_fall_back(self.folder, self.bundle, kind, on, self._say)
-        if side_by_side and self.engine.name not in SIDE_BY_SIDE:  # another than was asked: it needs all threads
+        if side_by_side and not self._can_share:  # another than was asked: it needs all threads
             side_by_side = False
             self.engine = self._load(threads or processors())
         self._shared = FittingEngine(self.engine, say=self._say, in_turn=not side_by_side)
         self._side_by_side = self._shared if side_by_side else None
         self._loading = threading.Lock()
+
+    @property
+    def _can_share(self) -> bool:
+        return can_share(self.bundle, cast("EngineKind", self.engine.name))
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -200,7 +204,7 @@ class Predictor:
 
     def _engine_for(self, batch: Batch) -> FittingEngine:
         """What answers a batch: the engine on all threads, or once there have been many, that of one worker's."""
-        if self.workers == 1 or batch[0][0] < MANY or self.engine.name not in SIDE_BY_SIDE:
+        if self.workers == 1 or batch[0][0] < MANY or not self._can_share:
             return self._side_by_side or self._shared
         with self._loading:
             if self._side_by_side is None:
