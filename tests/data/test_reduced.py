@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from convatlas.data.pictures import Decoded, decode, decode_image
-from convatlas.data.preprocess import LARGEST_DIFFERENCE, MARGIN, MEAN_DIFFERENCE, PROBABILITY_DIFFERENCE, Preprocess
+from convatlas.data.preprocess import (
+    LARGEST_DIFFERENCE,
+    MARGIN,
+    MEAN_DIFFERENCE,
+    NARROWEST,
+    PROBABILITY_DIFFERENCE,
+    Preprocess,
+)
 from convatlas.engine.predict.predictor import Predictor
 from convatlas.errors import PictureError
 
@@ -159,6 +166,35 @@ def test_without_a_reduction_the_pixels_are_those_of_decode() -> None:
 def test_the_factor(size: tuple[int, int], changes: dict[str, Any], factor: int) -> None:
     fields: dict[str, Any] = {"channels": 3, "height": 224, "width": 224, "resize": 256} | changes
     assert Preprocess(**fields).reduction(*size) == factor
+
+
+def strip(short: int, long: int) -> Image.Image:
+    random = np.random.default_rng(short)
+    return Image.fromarray(random.integers(0, 256, (7, 7, 3), dtype=np.uint8)).resize((long, short))
+
+
+@pytest.mark.row("J-01")
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("size", [224, 16])
+@pytest.mark.parametrize(("short", "long"), [(9, 3000), (17, 8000), (40, 1500), (65, 1500)])
+def test_strips_stay_within_the_tolerance(short: int, long: int, size: int, *, turned: bool) -> None:
+    image = strip(short, long)
+    if turned:
+        image = image.transpose(Image.Transpose.TRANSPOSE)
+    content = jpeg(image, quality=95)
+    preprocess = Preprocess(channels=3, height=size, width=size, fit="pad")
+    reduced = preprocess.fitted(decode_image(content, reduction=preprocess.reduction))
+    apart = np.abs(reduced.astype(int) - preprocess(decode(content)))
+    assert is_within((float(apart.mean()), float(apart.max())))
+
+
+@pytest.mark.row("J-01")
+def test_strips_are_reduced_from_the_narrowest_side_on() -> None:
+    preprocess = Preprocess(channels=3, height=224, width=224, fit="pad")
+    assert (round(50 * 224 / 1500), round(51 * 224 / 1500)) == (NARROWEST - 1, NARROWEST)
+    assert (preprocess.reduction(1500, 50), preprocess.reduction(1500, 51)) == (1, 2)
+    content = jpeg(strip(51, 1500), quality=95)
+    assert is_within(differences(content, preprocess))
 
 
 @pytest.mark.parametrize("width", [1, 2, 7, 8, 9, 15, 17])

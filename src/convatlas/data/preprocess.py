@@ -28,6 +28,7 @@ _FILTERS: dict[Interpolation, Image.Resampling] = {
 
 
 MARGIN = 2  # of a reduced picture, in each direction, over what it is scaled to
+NARROWEST = 8  # pixels of each side of what it is scaled to: in strips the decoder's last row weighs too much
 # What reducing may change, as measured on photographs: pixels of 255 in a picture, and a class's probability.
 MEAN_DIFFERENCE, LARGEST_DIFFERENCE, PROBABILITY_DIFFERENCE = 2.0, 22, 0.08
 
@@ -111,11 +112,12 @@ class Preprocess:
         shrinking is not the filter's, and averaging over several pixels hides most of the difference. On photographs
         the pixels that the network takes differ from those of the whole picture by at most MEAN_DIFFERENCE on average
         over a picture and LARGEST_DIFFERENCE anywhere; with EfficientNet-Lite0's published weights no class's
-        probability changes by more than PROBABILITY_DIFFERENCE. "nearest" takes single pixels, and so whole pictures.
+        probability changes by more than PROBABILITY_DIFFERENCE. "nearest" takes single pixels, and so whole pictures;
+        whole are strips, too, of which a side is scaled to less than NARROWEST pixels: they would differ by more.
         """
-        if self.interpolation == "nearest":
-            return 1
         wide, high = self._scaled(width, height)
+        if self.interpolation == "nearest" or min(wide, high) < NARROWEST:
+            return 1
         return next((each for each in (8, 4, 2) if width >= each * MARGIN * wide and height >= each * MARGIN * high), 1)
 
     @property
