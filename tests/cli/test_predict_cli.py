@@ -6,9 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from convatlas.cli import predict
+from convatlas.data import preprocess
+from convatlas.engine.predict.onnx_engine import OnnxEngine
+from convatlas.errors import EngineError
 from tests.cli.commands import predict as run
 from tests.engine.bundles import write_corners
 
@@ -104,7 +108,31 @@ def test_many_pictures_are_one_json_list_printed_as_they_come(
     assert capsys.readouterr().out == ""
 
 
-def test_exact_decodes_large_jpegs_whole(bundle: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.row("J-01")
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("answered", [0, 1])
+def test_json_is_whole_even_where_an_error_ends_it(
+    bundle: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, answered: int
+) -> None:
+    run_engine = OnnxEngine.__call__
+    calls = iter([True] * answered)
+
+    def fails_later(engine: OnnxEngine, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if not next(calls, False):
+            raise EngineError("the graph: cannot run it")
+        return run_engine(engine, pixels)
+
+    monkeypatch.setattr(OnnxEngine, "__call__", fails_later)
+    assert run(bundle, "a.png", "图.png", "--json", "--workers", "1", "--batch-size", "1") == 1
+    out, err = capsys.readouterr()
+    assert [answer["source"] for answer in json.loads(out)] == ["a.png"] * answered
+    assert "cannot run it" in err
+
+
+def test_exact_decodes_large_jpegs_whole(
+    bundle: Path, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preprocess, "NARROWEST", 2)  # the network takes 2 x 2 pixels
     noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
     Image.fromarray(noise).save(here / "large.jpg", quality=95)
     Image.open(here / "large.jpg").save(here / "large.png")  # which is never reduced

@@ -20,13 +20,18 @@ def print_json(value: Mapping[str, object] | Sequence[object]) -> None:
 
 
 def print_json_list(records: Iterable[Mapping[str, object]]) -> None:
-    """Print what `print_json` prints of a list, record by record, so that it need not be held as a whole."""
+    """Print what `print_json` prints of a list, record by record, so that it need not be held as a whole.
+
+    Where `records` ends with an exception, the list of those before it is closed, and the exception goes on.
+    """
     before = "["
-    for record in records:
-        text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
-        sys.stdout.write(before + "\n  " + text.replace("\n", "\n  "))
-        before = ","
-    sys.stdout.write("[]\n" if before == "[" else "\n]\n")
+    try:
+        for record in records:
+            text = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False)
+            sys.stdout.write(before + "\n  " + text.replace("\n", "\n  "))
+            before = ","
+    finally:
+        sys.stdout.write("[]\n" if before == "[" else "\n]\n")
 
 
 def print_line(text: str = "") -> None:
