@@ -114,6 +114,21 @@ def test_items_that_fail_end_the_threads() -> None:
     assert running() == []
 
 
+@pytest.mark.row("J-01")
+@pytest.mark.parametrize("workers", [1, 4])
+@pytest.mark.parametrize("count", [0, 1, 5, 20, 22])
+def test_what_came_before_a_failure_of_the_items_is_answered(bundle: Path, count: int, workers: int) -> None:
+    def camera() -> Iterator[Picture]:
+        yield from [CORNERS[0]] * count
+        raise OSError("camera gone")
+
+    answers = Predictor(bundle, batch_size=4, workers=workers, threads=2).iterate(camera())
+    assert len(list(itertools.islice(answers, count))) == count
+    with pytest.raises(OSError, match="camera gone"):
+        next(answers)
+    assert running() == []
+
+
 # --- The predictor
 
 

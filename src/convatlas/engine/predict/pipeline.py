@@ -3,6 +3,7 @@
 Threads are enough: Pillow's decoders and the engines let go of the interpreter while they compute.
 """
 
+import itertools
 import os
 import threading
 from collections import deque
@@ -23,16 +24,37 @@ def in_order(
 ) -> Generator[Result]:
     """work(item, stopped) of each item, in their order. `items` is read in the caller's thread.
 
-    workers: 1 works in the caller's thread, item by item. More are that many threads; at most AHEAD * workers items
-    have been read whose results have not been given.
+    workers: 1, or one item alone, works in the caller's thread, item by item. More are that many threads; at most
+    AHEAD * workers items have been read whose results have not been given.
     stopped: is set once no result is wanted any more, so that long work can end early: an exception of an item's work,
-    which is raised in the item's place, an exception of `items`, Ctrl-C, or the iterator's being closed.
+    which is raised in the item's place, Ctrl-C, or the iterator's being closed.
+    An exception of `items` is raised behind the results of the items that came before it.
     """
     stopped = threading.Event()
-    if workers == 1:
-        for item in items:
+    failed: list[Exception] = []
+    reading = _until_failure(items, failed)
+    first = list(itertools.islice(reading, 2)) if workers > 1 else []
+    read = itertools.chain(first, reading)
+    if len(first) < 2:
+        for item in read:
             yield work(item, stopped)
-        return
+    else:
+        yield from _by_threads(read, work, workers, stopped)
+    if failed:
+        raise failed[0]
+
+
+def _until_failure(items: Iterable[Item], failed: list[Exception]) -> Generator[Item]:
+    """The items; what ends them untimely is put into `failed`."""
+    try:
+        yield from items
+    except Exception as error:
+        failed.append(error)
+
+
+def _by_threads(
+    items: Iterable[Item], work: Callable[[Item, threading.Event], Result], workers: int, stopped: threading.Event
+) -> Generator[Result]:
     from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - one picture alone needs none
 
     pool = ThreadPoolExecutor(workers, thread_name_prefix="convatlas")

@@ -1,7 +1,6 @@
 """Pictures in, answers out, from a bundle: what `convatlas predict`, a server and Python users call."""
 
 import io
-import itertools
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -168,11 +167,8 @@ class Predictor:
     def _by_batches(
         self, pictures: Iterable[Picture], work: Callable[[Batch, threading.Event], Result]
     ) -> Generator[Result]:
-        """The work on each batch of pictures, in order; a batch alone needs no threads."""
-        batches = _batches(enumerate(pictures), self.batch_size)
-        first = list(itertools.islice(batches, 2)) if self.workers > 1 else []
-        workers = 1 if len(first) == 1 else self.workers
-        yield from in_order(itertools.chain(first, batches), work, workers=workers)
+        """The work on each batch of pictures, in order."""
+        yield from in_order(_batches(pictures, self.batch_size), work, workers=self.workers)
 
     def _answered(
         self, batch: Batch, stopped: threading.Event, top: int, threshold: float | None
@@ -248,10 +244,22 @@ def _many(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:
     return pictures
 
 
-def _batches(numbered: Iterable[tuple[int, Picture]], size: int) -> Iterator[Batch]:
-    numbered = iter(numbered)
-    while batch := list(itertools.islice(numbered, size)):
+def _batches(pictures: Iterable[Picture], size: int) -> Iterator[Batch]:
+    """The pictures, numbered; an exception of theirs comes behind the batch of those that came before it."""
+    batch: list[tuple[int, Picture]] = []
+    failed: Exception | None = None
+    try:
+        for numbered in enumerate(pictures):
+            batch.append(numbered)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except Exception as error:
+        failed = error
+    if batch:
         yield batch
+    if failed is not None:
+        raise failed
 
 
 def _name(picture: Picture, index: int) -> str:
