@@ -10,7 +10,7 @@ import torch
 
 from convatlas.api.train import resume, train
 from convatlas.engine import allocator, start
-from convatlas.engine.memory import out_of_memory
+from convatlas.engine.no_memory import out_of_memory
 from convatlas.engine.observer import Observer
 from convatlas.engine.run import RunFolder
 from convatlas.errors import TrainingError
@@ -145,6 +145,26 @@ def test_another_error_is_none_of_memory(pictures, tmp_path, monkeypatch):
     holds(monkeypatch, 5, error=RuntimeError("shapes differ"))
     with pytest.raises(RuntimeError, match="shapes differ"):
         run(pictures, tmp_path / "run", Hears())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported at some other API call",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "MPS backend out of memory (MPS allocated: 8.00 GB)",
+        "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes",
+        "could not create a memory object",
+        "std::bad_alloc",
+    ],
+)
+def test_memory_that_runs_out_is_known_by_its_words(said):
+    assert out_of_memory(RuntimeError(said))
+
+
+def test_an_operation_that_is_not_supported_is_none_of_memory():
+    assert not out_of_memory(RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED."))
 
 
 def test_an_odd_batch_says_what_a_step_sees_now(pictures, tmp_path, monkeypatch):

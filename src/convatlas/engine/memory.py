@@ -2,9 +2,6 @@
 
 import dataclasses
 
-import torch
-from accelerate.utils.memory import should_reduce_batch_size
-
 from convatlas.engine.plan import Plan
 from convatlas.errors import TrainingError
 from convatlas.recipes.recipe import change
@@ -14,13 +11,6 @@ ORIGIN = "halved: memory"
 
 class BatchTooLargeError(TrainingError):
     """Memory ran out in a training step; the checkpoint of the last whole epoch is as it was."""
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether this is how torch, or Python, says that memory has run out."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, Exception) and bool(should_reduce_batch_size(error))
 
 
 def halved(plan: Plan) -> tuple[Plan, str]:

@@ -13,7 +13,8 @@ from convatlas.engine.checkpoint import load_checkpoint, save_checkpoint
 from convatlas.engine.deploy import Deployed, without_auxiliary
 from convatlas.engine.evaluate import answer_all
 from convatlas.engine.logs import TensorBoard, write_csv
-from convatlas.engine.memory import BatchTooLargeError, out_of_memory
+from convatlas.engine.memory import BatchTooLargeError
+from convatlas.engine.no_memory import out_of_memory
 from convatlas.engine.observer import Observer
 from convatlas.engine.parts import set_learning
 from convatlas.engine.plan import Plan

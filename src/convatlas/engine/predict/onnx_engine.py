@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from convatlas.engine.no_memory import out_of_memory
 from convatlas.errors import ConvatlasError, EngineError, MissingExtra, OutOfMemoryError
 
 
@@ -54,12 +55,8 @@ def first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-_NO_MEMORY = ("failed to allocate", "bad_alloc", "can't allocate", "cannot allocate", "out of memory")
-
-
 def failed_run(error: Exception, what: str) -> ConvatlasError:
     """An error of ours for one that a runtime raised over pictures: none of them has a class for want of memory."""
-    said = str(error).lower()
-    if isinstance(error, MemoryError) or any(words in said for words in _NO_MEMORY):
+    if out_of_memory(error):
         return OutOfMemoryError(f"{what} has no memory for it")
     return EngineError(f"{what} cannot run it ({first_line(error)})")
