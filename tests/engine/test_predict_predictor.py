@@ -3,6 +3,7 @@ import io
 import math
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from convatlas.data.preprocess import Preprocess
 from convatlas.engine.bundle import read_bundle, update_bundle, write_bundle
@@ -95,6 +96,42 @@ def test_a_turned_pillow_image_is_set_upright_and_left_as_it_is(predictor: Predi
     image.getexif()[0x0112] = 8  # to be turned by 90 degrees to the left: the top left corner goes to the bottom
     assert labels(predictor(image)) == ["bottom left"]
     assert (np.asarray(image) == TOP_LEFT).all()
+
+
+@pytest.mark.row("J-01")
+def test_one_lazily_opened_pillow_image_many_times(bundle: Path) -> None:
+    image = Image.open(io.BytesIO(png(TOP_LEFT)))
+    loading: list[int] = []
+    load = image.load
+
+    def recorded() -> object:
+        loading.append(threading.get_ident())
+        return load()
+
+    image.load = recorded  # type: ignore[method-assign]  # of this one
+    assert labels(Predictor(bundle, workers=4, batch_size=1)([image] * 20)) == ["top left"] * 20
+    assert set(loading) == {threading.get_ident()}  # no two threads can load it at once
+
+
+@pytest.mark.row("J-01")
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_frames_of_one_pillow_image_are_pictures_of_their_own(bundle: Path, workers: int) -> None:
+    file = io.BytesIO()
+    corners = [Image.fromarray(TOP_LEFT), Image.fromarray(BOTTOM_LEFT)] * 5
+    corners[0].save(file, "TIFF", save_all=True, append_images=corners[1:])
+    frames = ImageSequence.Iterator(Image.open(file))  # the same image again and again
+    assert labels(Predictor(bundle, workers=workers)(frames)) == ["top left", "bottom left"] * 5
+
+
+@pytest.mark.row("J-01")
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_damaged_pillow_image_fails_alone(bundle: Path, workers: int) -> None:
+    noise = png(np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8))
+    pictures: list[Picture] = [TOP_LEFT, Image.open(io.BytesIO(noise[:2000])), BOTTOM_LEFT]
+    answers = Predictor(bundle, workers=workers, batch_size=1)(pictures)
+    assert labels(answers) == ["top left", "failed: pictures[1]", "bottom left"]
+    assert isinstance(answers[1], Failure)
+    assert answers[1].reason.startswith("this Pillow image cannot be used")
 
 
 def test_an_array_of_pictures_is_many(predictor: Predictor) -> None:

@@ -32,7 +32,8 @@ from convatlas.errors import PictureError, UsageError
 from convatlas.types import Classification, Failure, check_pixels
 
 Picture = str | Path | bytes | NDArray[np.uint8] | Image.Image | Source
-Batch = Sequence[tuple[int, Picture]]  # pictures with their places in what was given
+# Pictures with their places in what was given; a Pillow image is then a Source, or what keeps it from being one.
+Batch = Sequence[tuple[int, Picture | PictureError]]
 Result = TypeVar("Result")
 
 MANY: Final = 32  # pictures from which on it pays to load the network once more for the workers
@@ -211,8 +212,10 @@ class Predictor:
         """The engine that was taken, once more, with so many threads."""
         return load_engine(self.folder, self.bundle, cast("EngineKind", self.engine.name), threads)
 
-    def _pixels(self, picture: Picture, name: str) -> NDArray[np.uint8]:
+    def _pixels(self, picture: Picture | PictureError, name: str) -> NDArray[np.uint8]:
         """One picture of any kind -> what the network takes, (C, H, W). Raises PictureError."""
+        if isinstance(picture, PictureError):
+            raise picture
         preprocess = self.bundle.preprocess
         if isinstance(picture, np.ndarray):
             try:
@@ -246,11 +249,11 @@ def _many(pictures: Picture | Iterable[Picture]) -> Iterable[Picture]:
 
 def _batches(pictures: Iterable[Picture], size: int) -> Iterator[Batch]:
     """The pictures, numbered; an exception of theirs comes behind the batch of those that came before it."""
-    batch: list[tuple[int, Picture]] = []
+    batch: list[tuple[int, Picture | PictureError]] = []
     failed: Exception | None = None
     try:
-        for numbered in enumerate(pictures):
-            batch.append(numbered)
+        for index, picture in enumerate(pictures):
+            batch.append((index, _saved(picture, index) if isinstance(picture, Image.Image) else picture))
             if len(batch) == size:
                 yield batch
                 batch = []
@@ -262,7 +265,7 @@ def _batches(pictures: Iterable[Picture], size: int) -> Iterator[Batch]:
         raise failed
 
 
-def _name(picture: Picture, index: int) -> str:
+def _name(picture: Picture | PictureError, index: int) -> str:
     """What an answer calls its picture: its path where it has one, else its place in what was given."""
     if isinstance(picture, Source):
         return picture.name
@@ -279,20 +282,23 @@ def _file(picture: Picture, name: str) -> Path | bytes:
             return Path(picture)
         case Path() | bytes():
             return picture
-        case Image.Image():
-            return _saved(picture, name)
         case _:
             raise UsageError(
                 f"{name}: expected a path, bytes, a uint8 array or a Pillow image, got {type(picture).__name__}"
             )
 
 
-def _saved(image: Image.Image, name: str) -> bytes:
-    """A Pillow image as a file in memory, so that modes, depth and transparency follow the rules of files."""
+def _saved(image: Image.Image, index: int) -> Source | PictureError:
+    """A Pillow image as a file in memory, so that modes, depth and transparency follow the rules of files.
+
+    Made as soon as it is read, in the caller's thread: the image may come again, which no two threads can load at once,
+    or go on to its next frame.
+    """
+    name = f"pictures[{index}]"
     file = io.BytesIO()
     try:
         upright = ImageOps.exif_transpose(image)
         (upright.convert("RGBA") if upright.has_transparency_data else upright).save(file, "TIFF")
-    except (OSError, ValueError) as error:
-        raise PictureError(name, f"this Pillow image cannot be used ({error})") from error
-    return file.getvalue()
+    except Exception as error:  # a damaged file makes Pillow's decoders raise whatever they stumble upon
+        return PictureError(name, f"this Pillow image cannot be used ({error})")
+    return Source(name, file.getvalue())
