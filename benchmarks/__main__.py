@@ -125,8 +125,9 @@ def summary(figures: Sequence[Figure], *, seconds: float) -> list[str]:
     """A line for each figure, then how many were met, and the time that it took; nothing without figures."""
     if not figures:
         return []
-    met = sum(figure.met for figure in figures)
-    return ["", *map(str, figures), "", f"{met} of {len(figures)} goals met; measured in {seconds / 60:.1f} minutes"]
+    judged = [figure.met for figure in figures if figure.met is not None]
+    goals = f"{sum(judged)} of {len(judged)} goals met; " if judged else ""
+    return ["", *map(str, figures), "", f"{goals}measured in {seconds / 60:.1f} minutes"]
 
 
 def _measure(name: str, *, full: bool) -> dict[str, Any]:

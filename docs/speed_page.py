@@ -69,8 +69,9 @@ def _table(results: Mapping[str, Mapping[str, Any]]) -> list[str]:
     rows = ["| Work | Measured | Goal |", "| --- | --- | --- |"]
     for name, result in results.items():
         for figure in _figures(name, result):
-            verdict = "" if figure.met else f"; missed: {figure.why}"
-            rows.append(f"| {' | '.join(map(_cell, (figure.what, figure.measured, figure.goal + verdict)))} |")
+            goal = figure.goal or "-"
+            verdict = f"; missed: {figure.why}" if figure.met is False else ""
+            rows.append(f"| {' | '.join(map(_cell, (figure.what, figure.measured, goal + verdict)))} |")
     return rows
 
 

@@ -16,6 +16,7 @@ from benchmarks import __main__ as command
 from benchmarks import gpu, start_up, warm, warm_engines
 from benchmarks.competitor import Competitor
 from benchmarks.figure import Figure
+from torch import nn
 
 ROOT = Path(__file__).parents[1]
 
@@ -148,18 +149,92 @@ def test_the_comparison_on_a_gpu_runs_where_there_is_none():
         ("AMP", "train"),
     ]
     assert all(set(each["seconds"]) == {"convatlas", "torchvision", "timm"} for each in rows)
-    assert len(gpu.figures({"device": "a GPU", "rows": rows})) == len(gpu.lines({"device": "", "rows": rows})) == 4
+    found = {"device": "a GPU", "notes": [], "rows": rows}
+    assert len(gpu.figures(found)) == len(gpu.lines(found)) == 4
+
+
+def test_networks_are_on_the_device_before_inference_mode():
+    """Moved under it, their parameters would be tensors that no training can change."""
+    built = gpu._networks("mobilenet_v2", "mobilenetv2_100", "meta")
+    tensors = [tensor for network in built.values() for tensor in network.state_dict(keep_vars=True).values()]
+    assert {tensor.device.type for tensor in tensors} == {"meta"}  # each of them was copied
+    assert not any(tensor.is_inference() for tensor in tensors)
+
+
+def test_the_answers_of_networks_are_compared_without_moving_them(monkeypatch: pytest.MonkeyPatch):
+    built = gpu._networks("mobilenet_v2", "mobilenetv2_100", "cpu")
+    monkeypatch.setattr(nn.Module, "to", lambda *_, **__: pytest.fail("moved"))
+    assert gpu._difference(built, "cpu", 32) <= gpu.AGREEMENT
+
+
+def test_float32_is_no_tf32(monkeypatch: pytest.MonkeyPatch):
+    allowed = []
+
+    def row(*_: object, **__: object) -> dict[str, Any]:
+        allowed.append((torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32))
+        return {}
+
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    monkeypatch.setattr(gpu, "_row", row)
+    gpu.compare("cpu", {"a": "b"}, [gpu.Mode(name="plain")], batch=1, side=32, rounds=1)
+    assert allowed == [(False, False)] * 2
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
+
+
+def test_a_mode_that_fails_leaves_the_others(monkeypatch: pytest.MonkeyPatch):
+    def row(_device: str, _name: str, _of_timm: str, mode: gpu.Mode, *_: object, **__: object) -> dict[str, Any]:
+        if mode.compiled:
+            raise RuntimeError("no compiler\nand more of it")
+        return {"difference": 0.0, "seconds": {"convatlas": [1.0], "torchvision": [1.5], "timm": [1.5]}}
+
+    monkeypatch.setattr(gpu, "_row", row)
+    modes = [gpu.Mode(name="compiled", compiled=True), gpu.Mode(name="plain")]
+    rows = gpu.compare("cpu", {"resnet50": "resnet50"}, modes, batch=1, side=32, rounds=1)
+    assert [each.get("failed") for each in rows] == ["RuntimeError no compiler"] * 2 + [None] * 2
+    found = {"device": "a GPU", "notes": [], "rows": rows}
+    figure = gpu.figures(found)[0]
+    assert figure.measured.startswith("1.50 times as fast")
+    assert figure.why == "resnet50 in compiled failed"
+    assert gpu.lines(found)[0].endswith("compiled: failed: RuntimeError no compiler")
+    (alone, *_) = gpu.figures({**found, "rows": rows[:2]})
+    assert (alone.measured, alone.met) == ("not measured", False)
+
+
+def test_without_a_compiler_nothing_is_compiled_on_a_gpu(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda *_: object())
+    monkeypatch.setattr("shutil.which", lambda name: name)
+    assert gpu._modes() == (gpu.MODES, [])
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    modes, notes = gpu._modes()
+    assert list(modes) == [mode for mode in gpu.MODES if not mode.compiled]
+    assert notes == ["torch.compile was left out: there is no C compiler here"]
 
 
 def test_figures_of_a_gpu():
     seconds = {"convatlas": [1.0, 1.0, 1.0], "torchvision": [1.5, 2.0, 1.5], "timm": [0.9, 0.9, 5.0]}
     told = {"model": "resnet50", "batch": 64, "difference": 0}
     rows = [{**told, "mode": "plain", "work": work, "seconds": seconds} for work in ("answer", "train")]
-    faster, slower, *_ = gpu.figures({"device": "a GPU", "rows": rows})
+    faster, slower, *_ = gpu.figures({"device": "a GPU", "notes": ["no compiler"], "rows": rows})
     assert faster.met and faster.measured.startswith("1.50 times")
+    assert faster.measured.endswith("; no compiler")
     assert slower.why == "resnet50 in plain is the slowest, 0.90"
     (alone,) = gpu.figures({"device": None, "rows": []})
     assert (alone.measured, alone.met) == ("not measured", False)
+
+
+def test_a_figure_without_a_goal_is_told_and_not_counted():
+    told, met = Figure(what="growth", measured="1.0"), Figure(what="speed", measured="3", goal="2", met=True)
+    assert str(told) == "growth: 1.0"
+    assert command.summary([told, met], seconds=60)[-1] == "1 of 1 goals met; measured in 1.0 minutes"
+    assert command.summary([told], seconds=60)[-1] == "measured in 1.0 minutes"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"goal": "2"}, {"met": True}, {"goal": "2", "met": False}, {"goal": "2", "met": True, "why": "so"}]
+)
+def test_a_figure_contradicts_itself(wrong: dict[str, Any]):
+    with pytest.raises(ValueError, match="goal"):
+        Figure(what="speed", measured="3", **wrong)
 
 
 @pytest.fixture
@@ -258,7 +333,7 @@ def test_committed_results_give_figures_which_the_page_and_the_readme_show(name:
     for file in (ROOT / "docs" / "speed.md", ROOT / "README.md"):
         text = file.read_text(encoding="utf-8")
         for figure in figures:
-            assert f"| {figure.what} | {figure.measured} | {figure.goal}" in text, file.name
+            assert f"| {figure.what} | {figure.measured} | {figure.goal or '-'}" in text, file.name
             assert figure.why in text
 
 
