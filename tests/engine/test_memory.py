@@ -8,12 +8,14 @@ import sys
 import pytest
 import torch
 
+from convatlas.api import finish
 from convatlas.api.train import resume, train
 from convatlas.engine import allocator, start
+from convatlas.engine.in_parts import InParts
 from convatlas.engine.no_memory import out_of_memory
 from convatlas.engine.observer import Observer
 from convatlas.engine.run import RunFolder
-from convatlas.errors import TrainingError
+from convatlas.errors import OutOfMemoryError, TrainingError
 
 pytestmark = pytest.mark.row("J-01")
 
@@ -48,6 +50,22 @@ def holds(monkeypatch, most: int, *, error: Exception, after: int = 0) -> None:
             steps += 1
             if steps > after and len(inputs[0]) > most:
                 raise error
+
+    def limited(name, **changes):
+        network = create(name, **changes)
+        network.register_forward_pre_hook(look)
+        return network
+
+    monkeypatch.setattr(start, "create_model", limited)
+
+
+def answers_hold(monkeypatch, most: int, *, error: Exception) -> None:
+    """Every network holds `most` pictures when it does not train."""
+    create = start.create_model
+
+    def look(module, inputs):
+        if not module.training and len(inputs[0]) > most:
+            raise error
 
     def limited(name, **changes):
         network = create(name, **changes)
@@ -137,6 +155,97 @@ def test_a_single_picture_that_does_not_fit_is_an_error_that_says_what_helps(pic
         run(pictures, tmp_path / "run", Hears(), batch_size=2)
     description = RunFolder(tmp_path / "run").read()
     assert (description["state"], description["plan"]["recipe"]["batch_size"]) == ("failed", 1)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=["python", "cuda", "processor"])
+def test_validation_that_does_not_fit_leaves_the_training_s_batch_alone(pictures, tmp_path, monkeypatch, error):
+    run(pictures, tmp_path / "whole", Hears())
+    answers_hold(monkeypatch, 3, error=error)
+    heard = Hears()
+    result = run(pictures, tmp_path / "parts", heard)
+    assert (result.plan.recipe.batch_size, result.plan.recipe.accumulate) == (8, 1)
+    assert heard.batches.count((1, 1)) == 1  # no epoch was done again
+    assert [said.partition(";")[0] for said in heard.said] == [
+        f"{what}: a batch of 9 pictures does not fit into memory, going on with 2 at a time"
+        for what in ("validation", "measuring the trained network")
+    ]
+    assert result.notes == ()
+    for name, value in weights(tmp_path / "whole").items():
+        assert torch.equal(weights(tmp_path / "parts")[name], value)
+    losses = [
+        json.loads((tmp_path / name / "metrics.json").read_text("utf-8"))["val"]["loss"] for name in ("whole", "parts")
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+def test_validation_of_which_not_even_one_picture_fits_says_so(pictures, tmp_path, monkeypatch):
+    answers_hold(monkeypatch, 0, error=MemoryError())
+    with pytest.raises(OutOfMemoryError, match="validation: not even one picture of 3 x 32 x 32 fits into memory"):
+        run(pictures, tmp_path / "run", Hears())
+
+
+def test_features_of_a_batch_that_does_not_fit_are_computed_in_parts(pictures, tmp_path, monkeypatch):
+    changes = {"epochs": 1, "threads": 1, "workers": 0}
+    run(pictures, tmp_path / "known", Hears(), epochs=1)
+
+    def transfer(out, heard):
+        return train(
+            pictures, strategy="transfer", weights=tmp_path / "known", out=tmp_path / out, device="cpu",
+            changes=changes, export=False, observer=heard,
+        )  # fmt: skip
+
+    transfer("whole", Hears())
+    answers_hold(monkeypatch, 5, error=torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"))
+    heard = Hears()
+    transfer("parts", heard)
+    assert heard.said[0].startswith(
+        "computing features: a batch of 16 pictures does not fit into memory, going on with 4"
+    )
+    for name, value in weights(tmp_path / "whole").items():
+        torch.testing.assert_close(weights(tmp_path / "parts")[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_memory_that_ends_after_the_training_is_an_error_of_ours(pictures, tmp_path, monkeypatch):
+    def no_memory(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB\nmore")
+
+    monkeypatch.setattr(finish, "answer_all", no_memory)
+    with pytest.raises(OutOfMemoryError, match=r"measuring .* does not fit into memory \(CUDA .* 2\.00 GiB\)"):
+        run(pictures, tmp_path / "run", Hears(), epochs=1)
+
+
+def test_a_network_that_cannot_be_brought_to_its_device_is_an_error_of_ours(pictures, tmp_path, monkeypatch):
+    def no_memory(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("convatlas.engine.train.start_session", no_memory)
+    with pytest.raises(OutOfMemoryError, match="training of lenet5_modern does not fit into memory"):
+        run(pictures, tmp_path / "run", Hears())
+
+
+def test_another_error_of_an_answer_in_parts_is_passed_on():
+    def broken(pixels):
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        InParts(broken, what="validation", say=print)(torch.zeros(4, 1))
+
+
+def test_once_a_batch_did_not_fit_later_ones_are_small_from_the_start():
+    seen, said = [], []
+
+    def answer(pictures):
+        seen.append(len(pictures))
+        if len(pictures) > 2:
+            raise MemoryError
+        return 2 * pictures
+
+    in_parts = InParts(answer, what="validation", say=said.append)
+    pictures = torch.arange(7.0)[:, None]
+    for _ in range(2):
+        assert torch.equal(in_parts(pictures), 2 * pictures)
+    assert seen == [7, 3, 1, 1, 1, 1, 1, 1, 1] + 7 * [1]
+    assert len(said) == 1
 
 
 def test_another_error_is_none_of_memory(pictures, tmp_path, monkeypatch):

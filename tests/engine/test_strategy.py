@@ -331,8 +331,9 @@ def test_features_are_the_classifier_s_input(photographs):
     normalize.forward = lambda pixels: pixels.float() / 255
     done = []
     features = cache_features(
-        network, network.head.fc, normalize, readable, memory_format=torch.contiguous_format, progress=done.append
-    )
+        network, network.head.fc, normalize, readable,
+        memory_format=torch.contiguous_format, progress=done.append, say=print,
+    )  # fmt: skip
     with torch.no_grad():
         expected = network(torch.from_numpy(readable.kept).float() / 255)
         torch.testing.assert_close(network.head.fc(torch.from_numpy(features.kept)), expected)

@@ -14,6 +14,8 @@ from convatlas.engine.bundle import Bundle, Parity, write_bundle
 from convatlas.engine.device import make_accelerator
 from convatlas.engine.evaluate import Answers, answer_all
 from convatlas.engine.export import export_onnx
+from convatlas.engine.in_parts import InParts, Say
+from convatlas.engine.no_memory import memory_for
 from convatlas.engine.plan import Plan
 from convatlas.engine.run import RunFolder
 from convatlas.engine.session import plan_statistics
@@ -59,9 +61,14 @@ def finish(
     how: str,
     warnings: Sequence[str],
     export: bool,
+    say: Say,
 ) -> TrainResult:
-    """Measure the trained network on validation and test pictures and write what a run leaves behind."""
-    answers = {name: _answers(plan, trained, readable[name]) for name in ("val", "test") if name in readable}
+    """Measure the trained network on validation and test pictures and write what a run leaves behind.
+
+    say: is told of a batch that does not fit into memory. Raises OutOfMemoryError where not even one picture fits.
+    """
+    with memory_for(f"measuring the trained {plan.model}"):
+        answers = _answers(plan, trained, {name: readable[name] for name in ("val", "test") if name in readable}, say)
     temperature = task.fit_temperature(answers["val"].logits, answers["val"].labels)
     summaries: dict[str, Summary] = {
         name: task.summarise(
@@ -129,12 +136,16 @@ def finish(
     )
 
 
-def _answers(plan: Plan, trained: Trained, readable: Readable) -> Answers:
-    dataset = Pictures(readable.pictures, plan.preprocess, kept=readable.kept, threads=plan.recipe.threads or 1)
+def _answers(plan: Plan, trained: Trained, readable: Mapping[str, Readable], say: Say) -> dict[str, Answers]:
     device = make_accelerator(plan.device, "float32").device
-    loader = make_loader(dataset, batch_size=max(plan.recipe.batch_size, 16), shuffle=False, workers=0)
     memory_format = torch.channels_last if plan.recipe.channels_last else torch.contiguous_format
-    answers = answer_all(trained.deployed.to(device, memory_format=memory_format), loader)  # type: ignore[call-overload]
+    trained.deployed.to(device, memory_format=memory_format)  # type: ignore[call-overload]
+    in_parts = InParts(trained.deployed, what="measuring the trained network", say=say)
+    answers = {}
+    for name, part in readable.items():
+        pictures = Pictures(part.pictures, plan.preprocess, kept=part.kept, threads=plan.recipe.threads or 1)
+        loader = make_loader(pictures, batch_size=max(plan.recipe.batch_size, 16), shuffle=False, workers=0)
+        answers[name] = answer_all(in_parts, loader)
     trained.deployed.to("cpu", memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     return answers
 

@@ -98,7 +98,8 @@ def train(
     data does not come in parts of its own. strict: stop at a picture that cannot be read instead of leaving it out.
 
     It sets torch's threads and determinism for the whole process, and works in one process on one device. Raises
-    UsageError, DataError, WeightsError, TrainingError or SaveError; what was finished before stays in the run's folder.
+    UsageError, DataError, WeightsError, TrainingError, OutOfMemoryError or SaveError; what was finished before stays in
+    the run's folder.
     """
     if tensorboard and find_spec("tensorboard") is None:
         raise MissingExtra("writing TensorBoard events", "tensorboard")
@@ -212,6 +213,7 @@ class _Job:
                 how=self.splits.how,
                 warnings=(*self.splits.warnings, *said),
                 export=export,
+                say=lambda words: observer.halved(plan, words),
             )
         except BaseException as error:
             # The disk that has just filled up takes no note; the first error is the one to hear of.

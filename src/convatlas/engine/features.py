@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from convatlas.data.loader import Pictures, Readable, batches, make_loader
 from convatlas.engine.classifier import answering, classifiers
+from convatlas.engine.in_parts import InParts, Say
 from convatlas.recipes.recipe import Recipe
 
 BATCH = 16  # on a processor the activations of more pictures no longer fit into its caches
@@ -37,12 +38,14 @@ def cache_features(
     *,
     memory_format: torch.memory_format,
     progress: Callable[[int], None],
+    say: Say,
 ) -> Readable | None:
     """The set with each picture's input to the classifier, (N, ...) float32, in the place of its pixels.
 
     network, normalize: on the device to compute on, in the memory format; left in evaluation mode. classifier: a module
-    that gives the network's answer. progress is told after each batch how many pictures are done. None when the
-    features would take more than MOST_BYTES.
+    that gives the network's answer. progress is told after each batch how many pictures are done, say of a batch
+    that does not fit into memory. None when the features would take more than MOST_BYTES.
+    Raises OutOfMemoryError where not even one picture fits.
     """
     network.eval()
     device = next(network.parameters()).device
@@ -52,16 +55,21 @@ def cache_features(
     done = 0
     seen: dict[str, Tensor] = {}
     handle = classifier.register_forward_hook(lambda _module, inputs, _output: seen.update(x=inputs[0]))
+
+    def features_of(pixels: Tensor) -> Tensor:
+        network(normalize(pixels.to(device)).contiguous(memory_format=memory_format))
+        return seen["x"].float().cpu()
+
+    in_parts = InParts(features_of, what="computing features", say=say)
     try:
         for batch in batches(loader):
-            images = normalize(batch.pixels.to(device))
-            network(images.contiguous(memory_format=memory_format))
+            answer = in_parts(batch.pixels)
             if features is None:
-                shape = (len(readable.pictures), *seen["x"].shape[1:])
+                shape = (len(readable.pictures), *answer.shape[1:])
                 if 4 * int(np.prod(shape)) > MOST_BYTES:
                     return None
                 features = np.empty(shape, dtype=np.float32)
-            features[done : done + len(batch.places)] = seen["x"].float().cpu().numpy()
+            features[done : done + len(batch.places)] = answer.numpy()
             done += len(batch.places)
             progress(done)
     finally:

@@ -14,6 +14,7 @@ from convatlas.engine.classifier import answering
 from convatlas.engine.deploy import Deployed
 from convatlas.engine.device import make_accelerator
 from convatlas.engine.features import cache_features, classifier_alone
+from convatlas.engine.no_memory import memory_for
 from convatlas.engine.observer import Observer
 from convatlas.engine.plan import Plan
 from convatlas.engine.run import RunFolder
@@ -92,9 +93,9 @@ def start_training(
 ) -> Trained:
     """Train by the plan from its start: the whole network, or its classifier on features that are computed once.
 
-    Raises the errors of `initial_network` and `train_network`.
+    Raises the errors of `initial_network` and `train_network`, and OutOfMemoryError.
     """
-    with freed_memory_kept():
+    with freed_memory_kept(), memory_for(f"the training of {plan.model}"):
         return _start(plan, task, train, val, run, resume=resume, tensorboard=tensorboard, observer=observer)
 
 
@@ -153,6 +154,7 @@ def _features(
             readable,
             memory_format=memory_format,
             progress=lambda done, before=before: observer.caching(before + done, total),  # type: ignore[misc]
+            say=lambda words: observer.halved(plan, words),
         )
         if features is None:
             break

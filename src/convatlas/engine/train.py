@@ -12,6 +12,7 @@ from convatlas.data.loader import Readable, batches
 from convatlas.engine.checkpoint import load_checkpoint, save_checkpoint
 from convatlas.engine.deploy import Deployed, without_auxiliary
 from convatlas.engine.evaluate import answer_all
+from convatlas.engine.in_parts import InParts
 from convatlas.engine.logs import TensorBoard, write_csv
 from convatlas.engine.memory import BatchTooLargeError
 from convatlas.engine.no_memory import out_of_memory
@@ -58,13 +59,14 @@ def train_network(
 
     network: on the CPU, with the weights to start from; in the end it has the best ones. normalize: what is done to the
     pixels before. resume: go on from the run's last checkpoint; the result is that of a run that was never stopped.
-    Raises TrainingError when the loss is not finite, its BatchTooLargeError when memory runs out, CheckpointError when
-    there is nothing to resume from.
+    Raises TrainingError when the loss is not finite, its BatchTooLargeError when memory runs out in a step,
+    OutOfMemoryError when not even one picture can be validated, CheckpointError when there is nothing to resume from.
     """
     recipe = plan.recipe
     checkpoint = load_checkpoint(run.last) if resume else None
     session = start_session(plan, task, network, normalize, train, val, checkpoint=checkpoint)
     progress = session.progress
+    judged = InParts(session.judged, what="validation", say=lambda words: observer.halved(plan, words))
     board = TensorBoard(run.path / "tensorboard") if tensorboard and session.accelerator.is_main_process else None
     if not resume:
         _save(session, run, best=False)  # a full disk or a wrong place shows now, not after an epoch
@@ -75,8 +77,6 @@ def train_network(
         started = time.perf_counter()
         try:
             train_loss, images = _train_epoch(session, epoch, recipe, train, run, observer)
-            seconds = time.perf_counter() - started
-            summary = _validate(session, task, val, run)
         except (MemoryError, RuntimeError) as error:
             if not out_of_memory(error):
                 raise
@@ -84,6 +84,8 @@ def train_network(
                 f"a batch of {recipe.batch_size} does not fit into the memory of {session.accelerator.device}. "
                 f"The last checkpoint is in {run.last}"
             ) from error
+        seconds = time.perf_counter() - started
+        summary = _validate(session, judged, task, val, run)
         row = EpochRow(
             epoch=epoch,
             learning_rate=learning_rate,
@@ -162,8 +164,8 @@ def _announce(network: nn.Module, progress: float) -> None:
         set_progress(progress)
 
 
-def _validate(session: Session, task: Task, val: Readable, run: RunFolder) -> Summary:
-    answers = answer_all(session.judged, session.val_loader, session.accelerator)
+def _validate(session: Session, judged: nn.Module, task: Task, val: Readable, run: RunFolder) -> Summary:
+    answers = answer_all(judged, session.val_loader, session.accelerator)
     names = [val.pictures.names[place] for place in answers.places]
     bad = np.flatnonzero(~np.isfinite(answers.logits).all(axis=1))
     if len(bad):
