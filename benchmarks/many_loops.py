@@ -1,72 +1,110 @@
 """One competitor of `benchmarks.many_pictures` in its own process: python -m benchmarks.many_loops KIND FOLDER THREADS.
 
 FOLDER holds the prepared network. The command {} is answered as soon as the network is loaded; {"pictures": FOLDER,
-"count": N} with the seconds that the first N pictures of a folder took, their best classes and the peak of memory;
-{"pictures": FOLDER, "memory": [A, B]} with the memory held after A and after B of them.
+"count": N, "batch": B} with the seconds that the first N pictures of a folder took, their best classes and the peak of
+memory; the same with "logits" with the logits of each, less their mean; {"pictures": FOLDER, "memory": [A, B, ...]}
+with the memory held after A, after B ... of them. Memory is null where the system does not tell.
 """
 
 import itertools
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.competitor import serve
-from benchmarks.memory import held_memory, peak_memory
+from benchmarks.memory import held_memory, is_told, peak_memory
 
 BUNDLE, WEIGHTS, PEER = "bundle", "theirs.safetensors", "peer.json"
-BATCH = 32  # of theirs
-Loop = Callable[[Path, int], list[int]]  # the best classes of so many pictures of a folder
+OURS, THEIRS = ("reduced", "exact"), ("0 workers", "2 workers")
 
 
-def _ours(kind: str, folder: Path, threads: int) -> Any:
-    from convatlas.engine.predict.predictor import Predictor
+class Loop(Protocol):
+    """Answers the first `count` pictures of a folder; `batch` is theirs."""
 
-    return Predictor(folder / BUNDLE, threads=threads, workers=threads, exact=kind == "exact")
+    def best(self, pictures: Path, count: int, batch: int) -> list[int]:
+        """The best class of each."""
 
-
-def _our_loop(predictor: Any) -> Loop:
-    from convatlas.engine.predict.inputs import expand_paths
-
-    def loop(pictures: Path, count: int) -> list[int]:
-        sources = expand_paths([str(pictures)])[:count]
-        return [answer.top.index for answer in predictor.iterate(sources, top=1)]
-
-    return loop
+    def logits(self, pictures: Path, count: int, batch: int) -> NDArray[np.float64]:
+        """(N, K)."""
 
 
-def _their_loop(folder: Path, threads: int, workers: int) -> Loop:
-    """What people write: ImageFolder, torchvision's transforms, a DataLoader, the network in eager mode."""
-    import torch
-    from safetensors.torch import load_file
-    from torch.utils.data import DataLoader, Subset
-    from torchvision import datasets, transforms
+class Ours:
+    """`Predictor`, which makes its own batches."""
 
-    torch.set_num_threads(threads)
-    peer = json.loads((folder / PEER).read_text(encoding="utf-8"))
-    network = _network(peer["library"], peer["name"])
-    network.load_state_dict(load_file(folder / WEIGHTS))
-    network.eval()
-    preprocess = transforms.Compose(
-        [
-            transforms.Resize(peer["resize"], transforms.InterpolationMode(peer["interpolation"])),
-            transforms.CenterCrop(peer["size"]),
-            transforms.ToTensor(),
-            transforms.Normalize(peer["mean"], peer["std"]),
-        ]
-    )
+    def __init__(self, kind: str, folder: Path, threads: int) -> None:
+        from convatlas.engine.predict.predictor import Predictor
 
-    def loop(pictures: Path, count: int) -> list[int]:
-        data = Subset(datasets.ImageFolder(str(pictures), preprocess), range(count))
-        best: list[int] = []
+        self.predictor = Predictor(folder / BUNDLE, threads=threads, workers=threads, exact=kind == "exact")
+
+    def best(self, pictures: Path, count: int, batch: int) -> list[int]:
+        return [answer.top.index for answer in self.predictor.iterate(_sources(pictures, count), top=1)]  # type: ignore[union-attr]  # no Failure: all are made here
+
+    def logits(self, pictures: Path, count: int, batch: int) -> NDArray[np.float64]:
+        return np.log(self.predictor.probabilities(_sources(pictures, count)))
+
+
+class Theirs:
+    """What people write: ImageFolder, torchvision's transforms, a DataLoader, the network in eager mode.
+
+    Workers stay from one pass to the next: to start them would weigh more in a short pass than in a long one.
+    """
+
+    def __init__(self, kind: str, folder: Path, threads: int) -> None:
+        import torch
+        from safetensors.torch import load_file
+        from torchvision import transforms
+
+        torch.set_num_threads(threads)
+        peer = json.loads((folder / PEER).read_text(encoding="utf-8"))
+        self.network = _network(peer["library"], peer["name"])
+        self.network.load_state_dict(load_file(folder / WEIGHTS))
+        self.network.eval()
+        self.workers = int(kind.removesuffix(" workers"))
+        self.preprocess = transforms.Compose(
+            [
+                transforms.Resize(peer["resize"], transforms.InterpolationMode(peer["interpolation"])),
+                transforms.CenterCrop(peer["size"]),
+                transforms.ToTensor(),
+                transforms.Normalize(peer["mean"], peer["std"]),
+            ]
+        )
+        self._loaders: dict[tuple[Path, int], tuple[list[int], Any]] = {}
+
+    def best(self, pictures: Path, count: int, batch: int) -> list[int]:
+        return [index for output in self._outputs(pictures, count, batch) for index in output.argmax(dim=1).tolist()]
+
+    def logits(self, pictures: Path, count: int, batch: int) -> NDArray[np.float64]:
+        return np.concatenate([output.double().numpy() for output in self._outputs(pictures, count, batch)])
+
+    def _outputs(self, pictures: Path, count: int, batch: int) -> Iterator[Any]:
+        import torch
+
+        order, loader = self._loader(pictures, batch)
+        order[:] = range(count)
         with torch.inference_mode():
-            for batch, _ in DataLoader(data, BATCH, num_workers=workers):
-                best += network(batch).argmax(dim=1).tolist()
-        return best
+            for images, _ in loader:
+                yield self.network(images)
 
-    return loop
+    def _loader(self, pictures: Path, batch: int) -> tuple[list[int], Any]:
+        """A loader, and the list of the pictures that its next pass takes."""
+        from torch.utils.data import DataLoader
+        from torchvision.datasets import ImageFolder
+
+        key = (pictures, batch)
+        if key not in self._loaders:
+            order: list[int] = []
+            data = ImageFolder(str(pictures), self.preprocess)
+            loader = DataLoader(
+                data, batch, sampler=order, num_workers=self.workers, persistent_workers=self.workers > 0
+            )
+            self._loaders[key] = order, loader
+        return self._loaders[key]
 
 
 def _network(library: str, name: str) -> Any:
@@ -79,30 +117,34 @@ def _network(library: str, name: str) -> Any:
     return torchvision.models.get_model(name, weights=None)
 
 
-def main(kind: str, folder: Path, threads: int) -> None:
-    """kind: "reduced" or "exact" for ours, "0 workers" or "2 workers" for theirs."""
-    if kind in ("reduced", "exact"):
-        predictor = _ours(kind, folder, threads)
-        loop = _our_loop(predictor)
-    else:
-        loop = _their_loop(folder, threads, int(kind.removesuffix(" workers")))
-
-    def answer(command: dict[str, Any]) -> Any:
-        if "memory" in command:
-            return _held(predictor, Path(command["pictures"]), command["memory"])
-        if "pictures" not in command:
-            return None
-        started = time.perf_counter()
-        best = loop(Path(command["pictures"]), command["count"])
-        return {"seconds": time.perf_counter() - started, "best": best, "peak": peak_memory()}
-
-    serve(answer)
-
-
-def _held(predictor: Any, pictures: Path, after: list[int]) -> list[int]:
+def _sources(pictures: Path, count: int | None = None) -> list[Any]:
     from convatlas.engine.predict.inputs import expand_paths
 
-    answers = predictor.iterate(expand_paths([str(pictures)]), top=1)
+    return expand_paths([str(pictures)])[:count]
+
+
+def answer(loop: Loop, command: dict[str, Any]) -> Any:
+    """What `main` answers to a command."""
+    if "pictures" not in command:
+        return None
+    pictures = Path(command["pictures"])
+    if "memory" in command:
+        assert isinstance(loop, Ours)
+        return _held(loop.predictor, pictures, command["memory"])
+    work = pictures, command["count"], command["batch"]
+    if "logits" in command:
+        logits = loop.logits(*work)  # less their mean, for ours come from probabilities, which do not tell it
+        return (logits - logits.mean(axis=1, keepdims=True)).round(6).tolist()
+    started = time.perf_counter()
+    best = loop.best(*work)
+    seconds = time.perf_counter() - started
+    return {"seconds": seconds, "best": best, "peak": peak_memory() if is_told() else None}
+
+
+def _held(predictor: Any, pictures: Path, after: list[int]) -> list[int] | None:
+    if not is_told():
+        return None
+    answers = predictor.iterate(_sources(pictures), top=1)
     held, done = [], 0
     for count in after:
         for _ in itertools.islice(answers, count - done):
@@ -110,6 +152,12 @@ def _held(predictor: Any, pictures: Path, after: list[int]) -> list[int]:
         done = count
         held.append(held_memory())
     return held
+
+
+def main(kind: str, folder: Path, threads: int) -> None:
+    """kind: one of OURS or THEIRS."""
+    loop: Loop = (Ours if kind in OURS else Theirs)(kind, folder, threads)
+    serve(lambda command: answer(loop, command))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,11 @@ from pathlib import Path
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")  # Linux
 
 
+def is_told() -> bool:
+    """Whether the system tells of memory at all: only Linux does."""
+    return _STATUS.exists()
+
+
 def forget_peak() -> bool:
     """Let the peak begin anew from what is held now; False where that cannot be had: only Linux knows how."""
     try:
