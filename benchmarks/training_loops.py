@@ -1,5 +1,6 @@
 """The loops that `benchmarks.training` compares. `main` runs one in a process of its own, an epoch at each order."""
 
+import functools
 import json
 import sys
 import tempfile
@@ -34,7 +35,7 @@ PLAIN_RECIPE: dict[str, object] = {
 
 
 class Clock:
-    """Times an epoch, from when its workers stand or earlier to the end of its last step, and tells of it."""
+    """Times an epoch, from before its first picture is read to the end of its last step, and tells of it."""
 
     def __init__(self, parameters: int, *, channels_last: bool) -> None:
         self.facts = {"parameters": parameters, "channels_last": channels_last}
@@ -63,17 +64,25 @@ class Clock:
         self.begin()
 
 
-def main(loop: str, name: str, pictures: str, side: str, batch: str) -> None:
-    """Train until nobody asks for another epoch."""
+def main(loop: str, name: str, pictures: str, side: str, batch: str, folder: str) -> None:
+    """Train until nobody asks for another epoch. folder: what the loop writes goes there."""
     torch.set_num_threads(THREADS)
     torch.manual_seed(0)
-    sys.stdin.readline()
-    {"convatlas": convatlas, "torchvision": torchvision, "timm": timm}[loop](
-        name, Path(pictures), int(side), int(batch)
-    )
+    if not sys.stdin.readline():
+        return
+    loops: dict[str, Any] = {
+        "convatlas": functools.partial(convatlas, Path(folder)),
+        "torchvision": torchvision,
+        "torchvision_2_workers": functools.partial(torchvision, workers=2),
+        "timm": timm,
+    }
+    try:
+        loops[loop](name, Path(pictures), int(side), int(batch))
+    except KeyboardInterrupt:
+        return
 
 
-def convatlas(name: str, pictures: Path, side: int, batch: int) -> None:
+def convatlas(folder: Path, name: str, pictures: Path, side: int, batch: int) -> None:
     """`convatlas.train`, as anyone calls it."""
     from convatlas.api.train import train
     from convatlas.models import create_model
@@ -96,12 +105,14 @@ def convatlas(name: str, pictures: Path, side: int, batch: int) -> None:
         def epoch_done(self, row: "EpochRow", *, best: bool) -> None:
             self.clock.epoch()
 
-    with tempfile.TemporaryDirectory() as folder:
-        train(pictures, out=Path(folder) / "run", observer=Timed(), **options)
+    train(pictures, out=folder / "run", observer=Timed(), **options)
 
 
-def torchvision(name: str, pictures: Path, side: int, batch: int) -> None:
-    """As torchvision's references/classification/train.py does by default."""
+def torchvision(name: str, pictures: Path, side: int, batch: int, *, workers: int = 16) -> None:
+    """As torchvision's references/classification/train.py does, by default with so many workers.
+
+    They stay from epoch to epoch, which they do not there: to start them would weigh more in a short epoch.
+    """
     from torch.utils.data import DataLoader, RandomSampler
     from torchvision import models
     from torchvision.datasets import ImageFolder
@@ -118,16 +129,16 @@ def torchvision(name: str, pictures: Path, side: int, batch: int) -> None:
     crop = RandomResizedCrop(side, interpolation=InterpolationMode.BILINEAR, antialias=True)
     steps = [crop, RandomHorizontalFlip(0.5), PILToTensor(), ConvertImageDtype(torch.float), Normalize(MEAN, STD)]
     dataset = ImageFolder(str(pictures / "train"), Compose(steps))
-    loader = DataLoader(dataset, batch_size=batch, sampler=RandomSampler(dataset), num_workers=16)
+    loader = DataLoader(
+        dataset, batch_size=batch, sampler=RandomSampler(dataset), num_workers=workers, persistent_workers=True
+    )
     network = models.get_model(name, weights=None, num_classes=len(dataset.classes)).train()
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(network.parameters(), lr=RATE, momentum=MOMENTUM, weight_decay=DECAY)
     clock = Clock(_count(network), channels_last=False)
     while True:
         meters: dict[str, list[float]] = {"loss": [], "top-1": [], "top-5": []}
-        batches = iter(loader)
-        clock.begin()
-        for number, (images, labels) in enumerate(batches, start=1):
+        for number, (images, labels) in enumerate(loader, start=1):
             output = network(images)
             loss = criterion(output, labels)
             optimizer.zero_grad()
@@ -170,9 +181,7 @@ def timm(name: str, pictures: Path, side: int, batch: int) -> None:
     clock = Clock(_count(network), channels_last=True)
     while True:
         losses = AverageMeter()
-        batches = iter(loader)
-        clock.begin()
-        for number, (images, labels) in enumerate(batches, start=1):
+        for number, (images, labels) in enumerate(loader, start=1):
             loss = criterion(network(images.contiguous(memory_format=torch.channels_last)), labels)
             loss.backward()
             optimizer.step()

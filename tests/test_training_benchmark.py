@@ -1,5 +1,6 @@
 """What the benchmark of training tells of measurements that are made up here, with its goals."""
 
+import pytest
 from benchmarks import training
 
 MEASURED = {
@@ -9,10 +10,11 @@ MEASURED = {
     "networks": {
         "resnet18": {
             "parameters": 11_178_564,
-            "channels_last": {"convatlas": True, "torchvision": False, "timm": True},
+            "channels_last": {"convatlas": True, "torchvision": False, "torchvision_2_workers": False, "timm": True},
             "pictures_per_second": {"convatlas": [30.0, 42.0, 39.0], "torchvision": [20.0, 20.0, 30.0],
-                                    "timm": [30.0, 40.0, 40.0]},
-            "peak_bytes": {"convatlas": 900 * 2**20, "torchvision": 1000 * 2**20, "timm": 950 * 2**20},
+                                    "torchvision_2_workers": [19.0, 19.0, 40.0], "timm": [30.0, 40.0, 40.0]},
+            "peak_bytes": {"convatlas": 900 * 2**20, "torchvision": 1000 * 2**20, "torchvision_2_workers": 980 * 2**20,
+                           "timm": 950 * 2**20},
         }
     },
     "digits": {
@@ -32,13 +34,14 @@ def test_ratios_are_medians_of_pairs_with_their_spread():
     over_torchvision, over_timm, memory, undistorted, distorted, loop = training.figures(MEASURED)
     assert (over_torchvision.measured, over_torchvision.met) == ("1.50 times (1.30 to 2.10)", True)
     assert (
-        over_torchvision.what == "training resnet18 (160 px, batches of 16): pictures a second, over torchvision's loop"
+        over_torchvision.what
+        == "training resnet18 (160 px, batches of 16): pictures a second, over the loop of torchvision"
     )
     assert (over_timm.measured, over_timm.goal, over_timm.met) == ("1.00 times (0.97 to 1.05)", "at least 1.0", True)
-    assert memory.measured == "convatlas 900 MiB, torchvision 1,000 MiB, timm 950 MiB"
+    assert memory.measured == ("ours 900 MiB, torchvision 1,000 MiB, torchvision with 2 workers 980 MiB, timm 950 MiB")
     assert memory.met
     assert (undistorted.measured, undistorted.met) == ("2.00 times (2.00 to 2.50)", False)  # the quicker plain loop
-    assert undistorted.why
+    assert undistorted.why == "ours 1.00 s, the plain loop 2.00 s"
     assert (distorted.measured, distorted.met) == ("3.50 times (3.00 to 4.00)", True)
     assert loop.measured.startswith("+2.0 % (half of the pairs +1.0 to +3.0)")
     assert loop.what == "our loop over a bare loop of the same step (200 ms, 3 pairs)"
@@ -46,17 +49,55 @@ def test_ratios_are_medians_of_pairs_with_their_spread():
 
 
 def test_what_is_missed_says_so():
-    slower = {"convatlas": [10.0], "torchvision": [10.0], "timm": [11.0]}
-    figures = training.figures(changed(pictures_per_second=slower))
-    assert [figure.met for figure in figures[:2]] == [False, False]
-    peaks = {"convatlas": 980 * 2**20, "torchvision": 1000 * 2**20, "timm": 950 * 2**20}
-    assert not training.figures(changed(peak_bytes=peaks))[2].met
+    slower = {"convatlas": [10.0], "torchvision": [6.0], "torchvision_2_workers": [8.0], "timm": [12.5]}
+    over_torchvision, over_timm, *_ = training.figures(changed(pictures_per_second=slower))
+    # Against the quicker of torchvision's two.
+    assert over_torchvision.what.endswith("over the loop of torchvision with 2 workers")
+    assert (over_torchvision.measured, over_torchvision.met) == ("1.25 times (1.25 to 1.25)", False)
+    assert over_torchvision.why == "ours 10.0 pictures a second, torchvision with 2 workers 8.0"
+    assert (over_timm.measured, over_timm.met) == ("0.80 times (0.80 to 0.80)", False)
+    assert over_timm.why == "ours 10.0 pictures a second, timm 12.5"
+    peaks = dict.fromkeys(training.LOOPS, 1000 * 2**20) | {"convatlas": 980 * 2**20, "timm": 950 * 2**20}
+    memory = training.figures(changed(peak_bytes=peaks))[2]
+    assert (memory.met, memory.why) == (False, "ours holds 30.0 MiB more than timm")
+    slow = {"ours": [1.0], "plain": [2.9], "plain_2_workers": [9.0]}
+    *_, distorted, _ = training.figures({**MEASURED, "digits": {"distorted": slow}})
+    assert (distorted.met, distorted.why) == (False, "ours 1.00 s, the plain loop 2.90 s")
     unknown = training.figures(changed(peak_bytes=dict.fromkeys(peaks)))[2]
     assert (unknown.measured, unknown.met) == ("not known", False)
     short = {**MEASURED, "overhead": {"ours": [0.02, 0.02], "bare": [0.02, 0.02]}}
-    assert training.figures(short)[-1].why == "the step was too short"
+    assert training.figures(short)[-1].why == "a step takes 20.0 ms in ours and 20.0 ms alone"
     long = {**MEASURED, "overhead": {"ours": [0.21, 0.21], "bare": [0.2, 0.2]}}
-    assert not training.figures(long)[-1].met
+    assert training.figures(long)[-1].why == "a step takes 210.0 ms in ours and 200.0 ms alone"
+
+
+@pytest.mark.parametrize("plain", [[3.0], [9.0]])
+def test_digits_that_are_met(plain):
+    digits = {"ours": [1.0], "plain": plain, "plain_2_workers": [6.0]}
+    *_, figure, _ = training.figures({**MEASURED, "digits": {"undistorted": digits}})
+    assert figure.met
+
+
+def test_a_loop_that_ends_says_why_and_leaves_nothing(tmp_path, monkeypatch):
+    """A process that keeps its folder, says more than a pipe holds and ends, and one that does not end by itself."""
+    folders = tmp_path / "folders"
+    folders.mkdir()
+    monkeypatch.setattr(training.tempfile, "tempdir", str(folders))
+    monkeypatch.setattr(training, "PATIENCE", 0.2)
+    write = "import pathlib, sys; pathlib.Path(sys.argv[-1], 'kept').touch(); sys.stdin.readline(); "
+    noise = "sys.stderr.write('x' * 200_000 + 'the reason'); sys.stderr.flush(); "
+    monkeypatch.setattr(training, "ONE", write + noise + "sys.exit(1)")
+    with (
+        pytest.raises(ChildProcessError, match=r"timm ended: x+the reason"),
+        training._process("timm", "resnet18", tmp_path, 32, 4) as epochs,
+    ):
+        next(epochs)
+    assert not list(folders.iterdir())
+    monkeypatch.setattr(training, "ONE", write + noise + "print('{}', flush=True); import time; time.sleep(60)")
+    with training._process("timm", "resnet18", tmp_path, 32, 4) as epochs:
+        assert next(epochs) == {}
+        assert [path.name for path in folders.rglob("kept")] == ["kept"]
+    assert not list(folders.iterdir())
 
 
 def test_a_line_for_each_figure():
