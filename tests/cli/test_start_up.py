@@ -1,9 +1,12 @@
 """What a verb imports in a fresh process: the promise of docs/adr/0005, verb by verb."""
 
+import importlib
 from pathlib import Path
 
 import pytest
-from benchmarks.start_up import SLOW, VERBS, ask, prepare
+from benchmarks.start_up import LEFT_OUT, SLOW, VERBS, WITHOUT_TORCH, ask, prepare
+
+from convatlas import cli
 
 # The slow packages that a verb may load; every verb of the table is here.
 ALLOWED = {
@@ -14,7 +17,9 @@ ALLOWED = {
     "runs": set(),
     "data check": {"rich"},
     "predict, exported": {"onnxruntime", "rich"},
+    "predict, int8": {"onnxruntime", "rich"},
     "predict, on torch": {"torch", "rich"},
+    "quantize": {"onnxruntime", "onnx"},
     "show": {"torch"},
     "draw": {"torch"},
     "plot": {"matplotlib"},
@@ -26,7 +31,6 @@ ALLOWED = {
     "export": {"torch", "onnxruntime", "onnx"},
     "doctor": {"torch"},
 }
-WITHOUT_TORCH = [verb for verb, packages in ALLOWED.items() if "torch" not in packages]
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +45,20 @@ def loaded(verb: str, places: dict[str, str], folder: Path) -> set[str]:
 
 def test_every_verb_is_promised_something():
     assert list(ALLOWED) == list(VERBS)
+    assert set(WITHOUT_TORCH) == {verb for verb, packages in ALLOWED.items() if "torch" not in packages}
+
+
+def test_every_verb_of_the_command_line_is_asked_or_left_out_with_a_reason():
+    real = set()
+    for verb in cli.VERBS:
+        module = importlib.import_module(f"convatlas.cli.{verb}")
+        if hasattr(module, "app"):
+            real |= {f"{verb} {command.name}" for command in module.app.registered_commands}
+        else:
+            real.add(verb)
+    asked = {" ".join(words[:2]) if words[0] in ("data", "weights") else words[0] for words in VERBS.values()}
+    assert asked - {"--help"} == real - set(LEFT_OUT)
+    assert set(LEFT_OUT) < real and all(LEFT_OUT.values())
 
 
 @pytest.mark.parametrize("verb", WITHOUT_TORCH)
