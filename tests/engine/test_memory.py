@@ -1,7 +1,6 @@
 """Memory: a batch that is too large is halved aloud, and what a step has freed is kept while a run lasts."""
 
 import contextlib
-import dataclasses
 import json
 import sys
 
@@ -75,9 +74,9 @@ def answers_hold(monkeypatch, most: int, *, error: Exception) -> None:
     monkeypatch.setattr(start, "create_model", limited)
 
 
-def run(photos, out, observer, **changes):
+def run(photos, out, observer, model="lenet5_modern", **changes):
     return train(
-        photos, model="lenet5_modern", strategy="scratch", recipe="photographs", size=32, out=out, device="cpu",
+        photos, model=model, strategy="scratch", recipe="photographs", size=32, out=out, device="cpu",
         changes={**RECIPE, **changes}, export=False, observer=observer,
     )  # fmt: skip
 
@@ -126,7 +125,7 @@ def test_without_an_observer_it_is_a_warning_and_twice_is_a_quarter(pictures, tm
 
 def test_later_the_run_goes_on_from_its_last_epoch_and_can_still_be_resumed(pictures, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        holds(patch, 5, error=MemoryError(), after=6)  # in epoch 2: there are 28 training pictures
+        holds(patch, 5, error=MemoryError(), after=6)  # in epoch 2: there are 42 training pictures
         heard = Hears()
         result = run(pictures, tmp_path / "run", heard)
     assert result.plan.recipe.batch_size == 4
@@ -256,6 +255,25 @@ def test_another_error_is_none_of_memory(pictures, tmp_path, monkeypatch):
         run(pictures, tmp_path / "run", Hears())
 
 
+def test_a_batch_larger_than_the_set_is_halved_from_the_set(pictures, tmp_path, monkeypatch):
+    holds(monkeypatch, 11, error=MemoryError())
+    heard = Hears()
+    result = run(pictures, tmp_path / "run", heard, batch_size=64)
+    assert (result.plan.recipe.batch_size, result.plan.recipe.accumulate) == (11, 4)
+    first, second = heard.said  # there are 42 training pictures
+    assert "a batch of 42 pictures does not fit" in first
+    assert "batch_size=21 and accumulate=2, 42 pictures a step of the optimiser as before" in first
+    assert "batch_size=11 and accumulate=4, 42 pictures a step of the optimiser as before" in second
+
+
+@pytest.mark.parametrize("count", [4, 5])
+def test_a_batch_norm_gets_two_pictures_at_least(photos, tmp_path, monkeypatch, count):
+    holds(monkeypatch, 1, error=MemoryError())
+    with pytest.raises(TrainingError, match=r"2 pictures of 32 x 32 are more .* BatchNorm learns from no fewer"):
+        run(photos(count=count), tmp_path / "run", Hears(), model="mobilenet_v2", batch_size=3, epochs=1)
+    assert RunFolder(tmp_path / "run").read()["plan"]["recipe"]["batch_size"] == 2
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -280,8 +298,8 @@ def test_an_odd_batch_says_what_a_step_sees_now(pictures, tmp_path, monkeypatch)
     holds(monkeypatch, 5, error=MemoryError())
     heard = Hears()
     result = run(pictures, tmp_path / "run", heard, batch_size=9)
-    assert dataclasses.astuple(result.plan.recipe)[1:3] == (4, 2)
-    assert "8 pictures a step of the optimiser as nearly before" in heard.said[0]
+    assert (result.plan.recipe.batch_size, result.plan.recipe.accumulate) == (5, 2)
+    assert "10 pictures a step of the optimiser where it was 9" in heard.said[0]
 
 
 def test_a_run_keeps_its_memory_from_the_first_step_to_the_last(pictures, tmp_path, monkeypatch):

@@ -117,6 +117,26 @@ def test_accumulating_two_batches_is_one_of_twice_the_size(digits, tmp_path):
         torch.testing.assert_close(last_weights(tmp_path / "halves")[name], value, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.row("J-01")
+@pytest.mark.parametrize(
+    ("pictures", "whole", "parts", "accumulate"),
+    [
+        (20, 64, 10, 2),  # one step of all pictures
+        (20, 64, 8, 4),  # whose batches are 8, 8 and 4, one fewer than are added up
+        (20, 8, 4, 2),  # the last step has one batch of 4 alone
+        (26, 8, 4, 2),  # and here one of 2
+        (22, 12, 6, 2),  # here one of 6 and one of 4
+    ],
+)
+def test_steps_of_smaller_batches_are_those_of_the_whole_one(digits, tmp_path, pictures, whole, parts, accumulate):
+    splits = some_digits(digits, train=pictures)
+    plain = {"epochs": 2, "lr": 0.05}
+    run_plan(planned(splits, batch_size=whole, **plain), splits, RunFolder(tmp_path / "whole"))
+    run_plan(planned(splits, batch_size=parts, accumulate=accumulate, **plain), splits, RunFolder(tmp_path / "parts"))
+    for name, value in last_weights(tmp_path / "whole").items():
+        torch.testing.assert_close(last_weights(tmp_path / "parts")[name], value, rtol=1e-4, atol=1e-6)
+
+
 class StopsAfter(Observer):
     """Ends the run the way Ctrl-C does, in the middle of an epoch."""
 

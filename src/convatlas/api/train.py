@@ -195,8 +195,8 @@ class _Job:
                         tensorboard=tensorboard,
                         observer=observer,
                     )
-                except BatchTooLargeError:
-                    plan, words = halved(plan)
+                except BatchTooLargeError as error:
+                    plan, words = halved(plan, error.pictures, fewest=error.fewest)
                     said.append(words)
                     self._note("training", plan)
                     observer.halved(plan, words)

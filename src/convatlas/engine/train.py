@@ -14,8 +14,7 @@ from convatlas.engine.deploy import Deployed, without_auxiliary
 from convatlas.engine.evaluate import answer_all
 from convatlas.engine.in_parts import InParts
 from convatlas.engine.logs import TensorBoard, write_csv
-from convatlas.engine.memory import BatchTooLargeError
-from convatlas.engine.no_memory import out_of_memory
+from convatlas.engine.memory import batch_in_memory
 from convatlas.engine.observer import Observer
 from convatlas.engine.parts import set_learning
 from convatlas.engine.plan import Plan
@@ -59,7 +58,7 @@ def train_network(
 
     network: on the CPU, with the weights to start from; in the end it has the best ones. normalize: what is done to the
     pixels before. resume: go on from the run's last checkpoint; the result is that of a run that was never stopped.
-    Raises TrainingError when the loss is not finite, its BatchTooLargeError when memory runs out in a step,
+    Raises TrainingError when the loss is not finite, BatchTooLargeError when memory runs out in a step,
     OutOfMemoryError when not even one picture can be validated, CheckpointError when there is nothing to resume from.
     """
     recipe = plan.recipe
@@ -75,15 +74,8 @@ def train_network(
         epoch = progress.epochs + 1
         learning_rate = session.learning_rate
         started = time.perf_counter()
-        try:
+        with batch_in_memory(plan, network, len(train.pictures)):
             train_loss, images = _train_epoch(session, epoch, recipe, train, run, observer)
-        except (MemoryError, RuntimeError) as error:
-            if not out_of_memory(error):
-                raise
-            raise BatchTooLargeError(
-                f"a batch of {recipe.batch_size} does not fit into the memory of {session.accelerator.device}. "
-                f"The last checkpoint is in {run.last}"
-            ) from error
         seconds = time.perf_counter() - started
         summary = _validate(session, judged, task, val, run)
         row = EpochRow(
@@ -141,7 +133,9 @@ def _train_epoch(
             if len(unread) == together or number == many:
                 _check_finite(unread, train, epoch, run)
                 unread.clear()
-            accelerator.backward(loss)
+            # Accelerate takes all batches of a step as equal, and none as missing; an epoch's last step may have fewer.
+            share = _share(number, len(batch.places), many, recipe, len(train.pictures))
+            accelerator.backward(loss * share * recipe.accumulate)
             if accelerator.sync_gradients and recipe.clip_norm is not None:
                 accelerator.clip_grad_norm_(session.network.parameters(), recipe.clip_norm)
             session.optimizer.step()
@@ -155,6 +149,16 @@ def _train_epoch(
         total += loss.detach() * len(batch.places)
         observer.batch_done(epoch, number, many, images * accelerator.num_processes)
     return float(total) / images, images * accelerator.num_processes
+
+
+def _share(number: int, size: int, many: int, recipe: Recipe, pictures: int) -> float:
+    """The part that a batch has in its step of the optimiser: its pictures among those of all batches of the step.
+
+    number: of the batch, from 1, of the `many` of an epoch. size: its pictures, where the whole set has `pictures`.
+    """
+    first = (number - 1) // recipe.accumulate * recipe.accumulate  # batches before the step
+    last = min(first + recipe.accumulate, many)
+    return size / (min(last * recipe.batch_size, pictures) - first * recipe.batch_size)
 
 
 def _announce(network: nn.Module, progress: float) -> None:
