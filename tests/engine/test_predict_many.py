@@ -18,6 +18,7 @@ from convatlas.engine.predict import predictor as predicting
 from convatlas.engine.predict.fitting import FittingEngine
 from convatlas.engine.predict.inputs import expand_paths
 from convatlas.engine.predict.onnx_engine import OnnxEngine, failed_run
+from convatlas.engine.predict.openvino_engine import OpenVinoEngine
 from convatlas.engine.predict.pipeline import AHEAD, in_order
 from convatlas.engine.predict.predictor import MANY, Picture, Predictor, workers_for
 from convatlas.errors import EngineError, OutOfMemoryError, PictureError, UsageError
@@ -225,6 +226,134 @@ def test_workers_share_the_threads(bundle: Path, monkeypatch: pytest.MonkeyPatch
     assert workers_for(MANY + 1, 8) == 8
 
 
+@pytest.mark.row("J-01")
+def test_after_many_pictures_few_have_all_threads_again(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[OnnxEngine] = []
+    run = OnnxEngine.__call__
+
+    def recorded(engine: OnnxEngine, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        used.append(engine)
+        return run(engine, pixels)
+
+    monkeypatch.setattr(OnnxEngine, "__call__", recorded)
+    predictor = Predictor(bundle, threads=2)
+    predictor([CORNERS[0]] * 3 * MANY)
+    assert len(set(used)) == 2
+    used.clear()
+    predictor([CORNERS[0]] * MANY)
+    assert set(used) == {predictor.engine}
+
+
+@pytest.mark.row("J-01")
+@pytest.mark.parametrize("error", [EngineError("bad allocation"), OutOfMemoryError("bad allocation"), MemoryError()])
+def test_an_engine_that_cannot_be_loaded_once_more_answers_alone(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(*_: object) -> None:
+        raise error
+
+    told: list[str] = []
+    predictor = Predictor(bundle, threads=2, say=told.append)
+    monkeypatch.setattr(predicting, "load_engine", refuse)
+    for _ in range(2):
+        answers = predictor([CORNERS[1]] * 3 * MANY)
+        assert [one.top.index for one in answers if isinstance(one, Classification) and one.top] == [1] * 3 * MANY
+    (words,) = told
+    assert words == (
+        f"the network cannot be loaded once more ({str(error) or 'no memory'}): answering one batch after another"
+    )
+
+
+@pytest.mark.row("J-01")
+@pytest.mark.parametrize(("threads", "workers", "most"), [(2, 8, 2), (3, 2, 2), (1, 4, 1)])
+def test_no_more_workers_answer_at_once_than_there_are_threads(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, threads: int, workers: int, most: int
+) -> None:
+    counting = threading.Lock()
+    running_now = 0
+    seen: set[int] = set()
+    run = OnnxEngine.__call__
+
+    def counted(engine: OnnxEngine, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        nonlocal running_now
+        with counting:
+            running_now += 1
+            seen.add(running_now)
+        time.sleep(0.005)
+        with counting:
+            running_now -= 1
+        return run(engine, pixels)
+
+    monkeypatch.setattr(OnnxEngine, "__call__", counted)
+    Predictor(bundle, threads=threads, workers=workers, batch_size=1)([CORNERS[0]] * 40)
+    assert max(seen) == most
+
+
+# --- Engines that fail over pictures
+
+
+def refuse_several(monkeypatch: pytest.MonkeyPatch, engine: type) -> None:
+    """As an operator that is refused when the graph is compiled for any number of pictures."""
+    run: Callable[[object, NDArray[np.uint8]], NDArray[np.float32]] = engine.__call__
+
+    def refused(self: object, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        if len(pixels) > 1:
+            raise EngineError("no such operator")
+        return run(self, pixels)
+
+    monkeypatch.setattr(engine, "__call__", refused)
+
+
+@pytest.mark.row("J-01")
+@pytest.mark.parametrize("workers", [None, 1, 3])
+def test_an_engine_that_fails_over_pictures_is_replaced_aloud_once(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, workers: int | None
+) -> None:
+    pytest.importorskip("openvino")
+    refuse_several(monkeypatch, OpenVinoEngine)
+    told: list[str] = []
+    predictor = Predictor(bundle, engine="openvino", threads=2, workers=workers, say=told.append)
+    predictor(CORNERS[0])
+    assert (predictor.engine.name, told) == ("openvino", [])
+    rows = predictor.probabilities([CORNERS[index % 3] for index in range(3 * MANY)])
+    assert rows.argmax(axis=1).tolist() == [index % 3 for index in range(3 * MANY)]
+    assert (predictor.engine.name, told) == ("onnx", ["no such operator: answering with onnx instead"])
+
+
+@pytest.mark.row("J-01")
+def test_where_no_other_engine_takes_the_network_the_first_one_s_error_is_raised(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    refuse_several(monkeypatch, OpenVinoEngine)
+    refuse_several(monkeypatch, OnnxEngine)
+    told: list[str] = []
+    predictor = Predictor(bundle, engine="openvino", threads=2, say=told.append)
+    for _ in range(2):  # torch does not take the corners, and no engine is tried again
+        with pytest.raises(EngineError, match="no such operator"):
+            predictor([CORNERS[0]] * 2)
+    assert told == ["no such operator: answering with onnx instead"]
+    assert len(predictor(CORNERS[0])) == 1
+
+
+@pytest.mark.row("J-01")
+def test_no_engine_that_failed_over_pictures_is_tried_again(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Torch:
+        name = "torch"
+
+        def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+            raise EngineError("torch fails, too")
+
+    refuse_several(monkeypatch, OnnxEngine)
+    told: list[str] = []
+    predictor = Predictor(bundle, threads=2, say=told.append)
+    monkeypatch.setattr(predicting, "load_engine", lambda *_: Torch())
+    for _ in range(3):
+        with pytest.raises(EngineError, match="torch fails, too"):
+            predictor([CORNERS[0]] * 2)
+    assert told == ["no such operator: answering with torch instead"]
+
+
 def test_large_jpegs_are_reduced_unless_exact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preprocess, "NARROWEST", 2)  # the network takes 2 x 2 pixels
     folder = write_corners(tmp_path / "bundle")
@@ -268,7 +397,7 @@ def numbered(count: int) -> NDArray[np.uint8]:
 def test_a_batch_that_does_not_fit_is_halved_aloud_and_later_ones_are_small_from_the_start() -> None:
     told: list[str] = []
     engine = Small(5)
-    fitting = FittingEngine(engine, say=told.append, in_turn=True)
+    fitting = FittingEngine(engine, say=told.append, at_once=1)
     np.testing.assert_array_equal(fitting(numbered(32))[:, 0], np.arange(32))
     assert engine.asked == [32, 16, 8, *[4] * 8]
     assert told == ["a batch of 32 pictures does not fit into memory: answering 4 at a time"]
@@ -281,8 +410,45 @@ def test_a_batch_that_does_not_fit_is_halved_aloud_and_later_ones_are_small_from
 def test_one_picture_that_does_not_fit_is_an_error_that_says_so() -> None:
     told: list[str] = []
     with pytest.raises(OutOfMemoryError, match="not even one picture of 1 x 1 x 1 fits into memory"):
-        FittingEngine(Small(0), say=told.append, in_turn=True)(numbered(4))
+        FittingEngine(Small(0), say=told.append, at_once=1)(numbered(4))
     assert told == []
+
+
+class Crowded(Small):
+    """An engine with memory for few pictures in all, whoever asks."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(most)
+        self.held = 0
+        self._counting = threading.Lock()
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        with self._counting:
+            self.held += len(pixels)
+            fits = self.held <= self.most
+        time.sleep(0.002)
+        with self._counting:
+            self.held -= len(pixels)
+        if not fits:
+            raise OutOfMemoryError("no memory")
+        return pixels[:, 0, 0, :1].astype(np.float32)
+
+
+@pytest.mark.row("J-01")
+@pytest.mark.parametrize("most", [1, 3])
+def test_pictures_that_do_not_fit_beside_those_of_others_are_answered_in_turn_aloud(most: int) -> None:
+    told: list[str] = []
+    fitting = FittingEngine(Crowded(most), say=told.append, at_once=8)
+    rows = list(in_order(range(40), lambda item, _: fitting(numbered(2) + np.uint8(item)), workers=8))
+    for item, row in enumerate(rows):
+        np.testing.assert_array_equal(row[:, 0], [item, item + 1])
+    assert told.count("several batches side by side do not fit into memory: answering one after another") == 1
+
+
+@pytest.mark.row("J-01")
+def test_a_picture_that_does_not_fit_even_alone_is_an_error_side_by_side_too() -> None:
+    with pytest.raises(OutOfMemoryError, match="not even one picture"):
+        FittingEngine(Small(0), say=lambda _: None, at_once=8)(numbered(4))
 
 
 def test_the_predictor_halves_with_a_warning_or_says_it(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ from convatlas.engine.predict.fitting import FittingEngine
 from convatlas.engine.predict.inputs import Source
 from convatlas.engine.predict.pipeline import in_order, processors
 from convatlas.engine.published import find_bundle
-from convatlas.errors import PictureError, UsageError
+from convatlas.errors import BundleError, EngineError, OutOfMemoryError, PictureError, UsageError
 from convatlas.types import Classification, Failure, check_pixels
 
 Picture = str | Path | bytes | NDArray[np.uint8] | Image.Image | Source
@@ -68,18 +68,21 @@ class Predictor:
         "torch" and "compiled", which waits for a compiler at the first picture, work on any bundle. "auto" takes the
         quickest on this machine: it measures them once, some seconds, and remembers the figures beside the bundle;
         `choice` says why. None: ONNX Runtime where the bundle is exported, for it starts at once, else torch.
-        threads: processor threads in all. None: the engine's choice for a few pictures, every processor for many.
+        threads: processor threads in all that compute the network. None: the engine's choice for a few pictures, every
+        processor for many.
         workers: how many threads decode pictures, where more than a batch come; None: as many as `threads`. On ONNX
-        Runtime each answers its own pictures too, which is quicker than one batch on all processors; the network is
-        loaded for that a second time, with `threads / workers` threads, once there have been MANY pictures. A number
-        above 1 loads it so at once, and only so. 1: one picture after another, read no further ahead than a batch.
+        Runtime each answers its own pictures too, no more of them at once than `threads`, which is quicker than one
+        batch on all processors; the network is loaded for that a second time, with `threads / workers` threads, once
+        there have been MANY pictures. A number above 1 loads it so at once, and only so. 1: one picture after another,
+        read no further ahead than a batch.
         batch_size: pictures that the network answers together. A few keep what it computes in the processor's cache,
         and are as quick as more.
         exact: decode every picture whole. Otherwise a JPEG much larger than what the network takes is reduced while it
         is decoded, within the differences that `Preprocess.reduction` states.
         offline: download nothing; None: as the environment's CONVATLAS_OFFLINE says.
         say: is told, in words for people, when something is done otherwise than asked: an engine that does not take the
-        network is replaced by one that does, a batch that does not fit into memory by smaller ones. None: a warning.
+        network is replaced by one that does, also where that shows only over pictures; a batch that does not fit into
+        memory is answered in smaller ones. None: a warning.
         Raises UsageError for wrong options, or when `path` is neither a bundle nor a known name or has no published
         weights; BundleError for a bundle that is incomplete or altered; by name also MissingExtra, DownloadError and
         WeightsError, as `fetch_weights`.
@@ -93,7 +96,9 @@ class Predictor:
         self.batch_size = batch_size
         self.exact = exact
         self.workers = workers or threads or processors()
+        self._threads = threads
         self._threads_each = max(1, (threads or processors()) // self.workers)
+        self._at_once = max(1, (threads or processors()) // self._threads_each)  # however many workers decode
         self.choice = ""  # why this engine, where that was measured
         kind = usual(self.bundle) if engine is None else engine
         if kind == "auto":
@@ -108,8 +113,10 @@ class Predictor:
         if side_by_side and not self._can_share:  # another than was asked: it needs all threads
             side_by_side = False
             self.engine = self._load(threads or processors())
-        self._shared = FittingEngine(self.engine, say=self._say, in_turn=not side_by_side)
+        # What answers few pictures, and what answers many: the same, or not yet loaded.
+        self._shared = FittingEngine(self.engine, say=self._say, at_once=self._at_once if side_by_side else 1)
         self._side_by_side = self._shared if side_by_side else None
+        self._refused: set[str] = set()  # engines that failed over pictures
         self._loading = threading.Lock()
 
     @property
@@ -188,7 +195,7 @@ class Predictor:
                 failures[index] = Failure(source=name, reason=error.reason)
         answered: list[Classification | Failure] = []
         if readable:
-            logits = self._engine_for(batch)(np.stack(readable))
+            logits = self._logits(batch, np.stack(readable))
             answered = answer(self.bundle, logits, sources, top=top, threshold=threshold)
         in_turn = iter(answered)
         return [failures[index] if index in failures else next(in_turn) for index, _ in batch]
@@ -197,16 +204,56 @@ class Predictor:
         pixels = [self._pixels(picture, _name(picture, index)) for index, picture in batch if not stopped.is_set()]
         if stopped.is_set():
             return np.empty((0, len(self.classes)))
-        return probabilities(self.bundle, self._engine_for(batch)(np.stack(pixels)))
+        return probabilities(self.bundle, self._logits(batch, np.stack(pixels)))
+
+    def _logits(self, batch: Batch, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+        engine = self._engine_for(batch)
+        try:
+            return engine(pixels)
+        except EngineError as error:
+            return self._instead_of(engine, error)(pixels)
 
     def _engine_for(self, batch: Batch) -> FittingEngine:
         """What answers a batch: the engine on all threads, or once there have been many, that of one worker's."""
-        if self.workers == 1 or batch[0][0] < MANY or not self._can_share:
-            return self._side_by_side or self._shared
+        if self.workers == 1 or batch[0][0] < MANY:
+            return self._shared
         with self._loading:
             if self._side_by_side is None:
-                self._side_by_side = FittingEngine(self._load(self._threads_each), say=self._say, in_turn=False)
-        return self._side_by_side
+                self._side_by_side = self._once_more() if self._can_share else self._shared
+            return self._side_by_side
+
+    def _once_more(self) -> FittingEngine:
+        """The engine for the workers side by side, or where it cannot be had the one that is there."""
+        try:
+            engine = self._load(self._threads_each)
+        except (EngineError, OutOfMemoryError, MemoryError) as error:
+            why = str(error) or "no memory"
+            self._say(f"the network cannot be loaded once more ({why}): answering one batch after another")
+            return self._shared
+        return FittingEngine(engine, say=self._say, at_once=self._at_once)
+
+    def _instead_of(self, failed: FittingEngine, error: EngineError) -> FittingEngine:
+        """What answers in the place of an engine that failed over pictures. Raises the error where there is none."""
+        with self._loading:
+            if failed in (self._shared, self._side_by_side):  # else another thread has been here
+                self._refused.add(self.engine.name)
+                self.engine = self._next_engine(error)
+                self._shared = FittingEngine(self.engine, say=self._say, at_once=1)
+                self._side_by_side = None
+            return self._shared
+
+    def _next_engine(self, error: EngineError) -> Engine:
+        others: tuple[EngineKind, ...] = (usual(self.bundle), "torch")
+        for kind in others:
+            if kind in self._refused:
+                continue
+            try:
+                engine = load_engine(self.folder, self.bundle, kind, self._threads)
+            except BundleError:
+                continue
+            self._say(f"{error}: answering with {kind} instead")
+            return engine
+        raise error
 
     def _load(self, threads: int) -> Engine:
         """The engine that was taken, once more, with so many threads."""
