@@ -274,6 +274,11 @@ def test_a_batch_norm_gets_two_pictures_at_least(photos, tmp_path, monkeypatch, 
     assert RunFolder(tmp_path / "run").read()["plan"]["recipe"]["batch_size"] == 2
 
 
+def test_a_batch_norm_that_was_given_one_picture_says_what_it_needs(photos, tmp_path):
+    with pytest.raises(TrainingError, match="cannot learn from one picture of 32 x 32: batch_size must be 2 or more"):
+        run(photos(count=4), tmp_path / "run", Hears(), model="mobilenet_v2", batch_size=1, epochs=1)
+
+
 @pytest.mark.parametrize(
     "said",
     [

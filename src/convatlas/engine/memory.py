@@ -61,7 +61,7 @@ def halved(plan: Plan, pictures: int, *, fewest: int) -> tuple[Plan, str]:
         raise TrainingError(
             (f"one picture of {of} is" if size == 1 else f"{size} pictures of {of} are")
             + f" more than the memory holds for a training step of {plan.model}"
-            + (", whose BatchNorm learns from no fewer" if fewest > 1 else "")
+            + (", whose BatchNorm learns from no fewer" if size == fewest > 1 else "")
             + ". A smaller size, a smaller network, or the strategy transfer needs less"
         )
     # Rounded up, so that a step that saw the whole set still does.

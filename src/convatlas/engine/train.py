@@ -1,7 +1,8 @@
 """The training loop, written out. It knows of batches and losses, and nothing of labels, boxes or masks."""
 
+import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +75,7 @@ def train_network(
         epoch = progress.epochs + 1
         learning_rate = session.learning_rate
         started = time.perf_counter()
-        with batch_in_memory(plan, network, len(train.pictures)):
+        with batch_in_memory(plan, network, len(train.pictures)), _enough_for_batch_norm(plan):
             train_loss, images = _train_epoch(session, epoch, recipe, train, run, observer)
         seconds = time.perf_counter() - started
         summary = _validate(session, judged, task, val, run)
@@ -149,6 +150,20 @@ def _train_epoch(
         total += loss.detach() * len(batch.places)
         observer.batch_done(epoch, number, many, images * accelerator.num_processes)
     return float(total) / images, images * accelerator.num_processes
+
+
+@contextlib.contextmanager
+def _enough_for_batch_norm(plan: Plan) -> Iterator[None]:
+    """Raise TrainingError in the place of torch's error of a BatchNorm that was given a single value."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise TrainingError(
+            f"a BatchNorm of {plan.model} cannot learn from one picture of {plan.preprocess.width} x "
+            f"{plan.preprocess.height}: batch_size must be 2 or more, and so must the training pictures be"
+        ) from error
 
 
 def _share(number: int, size: int, many: int, recipe: Recipe, pictures: int) -> float:
