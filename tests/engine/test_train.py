@@ -1,5 +1,6 @@
 """The training loop: it learns, it resumes exactly, it stops with words, and its arithmetic is the plain loop's."""
 
+import contextlib
 import dataclasses
 import math
 from pathlib import Path
@@ -146,6 +147,28 @@ class StopsAfter(Observer):
     def batch_done(self, epoch, batch, batches, images):
         if epoch == self.epoch and batch == 2:
             raise KeyboardInterrupt
+
+
+@pytest.mark.row("J-01")
+@pytest.mark.parametrize("stops", [0, 2], ids=["whole", "stopped"])
+def test_the_events_for_tensorboard_are_closed_however_a_run_ends(digits, tmp_path, monkeypatch, stops):
+    done = []
+
+    class Events:
+        def __init__(self, folder):
+            done.append("opened")
+
+        def add(self, row):
+            done.append(row.epoch)
+
+        def close(self):
+            done.append("closed")
+
+    monkeypatch.setattr("convatlas.engine.train.TensorBoard", Events)
+    splits = some_digits(digits)
+    with contextlib.suppress(KeyboardInterrupt):
+        run_plan(planned(splits), splits, RunFolder(tmp_path), tensorboard=True, observer=StopsAfter(epoch=stops))
+    assert done == ["opened", 1, *([] if stops else [2]), "closed"]
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])

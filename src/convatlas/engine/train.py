@@ -68,35 +68,36 @@ def train_network(
     progress = session.progress
     judged = InParts(session.judged, what="validation", say=lambda words: observer.halved(plan, words))
     board = TensorBoard(run.path / "tensorboard") if tensorboard and session.accelerator.is_main_process else None
-    if not resume:
-        _save(session, run, best=False)  # a full disk or a wrong place shows now, not after an epoch
+    try:
+        if not resume:
+            _save(session, run, best=False)  # a full disk or a wrong place shows now, not after an epoch
 
-    while progress.epochs < recipe.epochs and not progress.out_of_patience(recipe.patience):
-        epoch = progress.epochs + 1
-        learning_rate = session.learning_rate
-        started = time.perf_counter()
-        with batch_in_memory(plan, network, len(train.pictures)), _enough_for_batch_norm(plan):
-            train_loss, images = _train_epoch(session, epoch, recipe, train, run, observer)
-        seconds = time.perf_counter() - started
-        summary = _validate(session, judged, task, val, run)
-        row = EpochRow(
-            epoch=epoch,
-            learning_rate=learning_rate,
-            train_loss=train_loss,
-            val_loss=summary.loss,
-            val_loss_error=summary.loss_error,
-            val_score=task.score(summary),
-            seconds=seconds,
-            images_per_second=images / seconds,
-        )
-        best = progress.add(row)
-        _save(session, run, best=best)
+        while progress.epochs < recipe.epochs and not progress.out_of_patience(recipe.patience):
+            epoch = progress.epochs + 1
+            learning_rate = session.learning_rate
+            started = time.perf_counter()
+            with batch_in_memory(plan, network, len(train.pictures)), _enough_for_batch_norm(plan):
+                train_loss, images = _train_epoch(session, epoch, recipe, train, run, observer)
+            seconds = time.perf_counter() - started
+            summary = _validate(session, judged, task, val, run)
+            row = EpochRow(
+                epoch=epoch,
+                learning_rate=learning_rate,
+                train_loss=train_loss,
+                val_loss=summary.loss,
+                val_loss_error=summary.loss_error,
+                val_score=task.score(summary),
+                seconds=seconds,
+                images_per_second=images / seconds,
+            )
+            best = progress.add(row)
+            _save(session, run, best=best)
+            if board is not None:
+                board.add(row)
+            observer.epoch_done(row, best=best)
+    finally:  # also where the run goes on with a smaller batch, and writes anew
         if board is not None:
-            board.add(row)
-        observer.epoch_done(row, best=best)
-
-    if board is not None:
-        board.close()
+            board.close()
     session.accelerator.wait_for_everyone()
     return Trained(
         deployed=_best(plan, session.network, normalize, run),
