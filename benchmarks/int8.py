@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from benchmarks.figure import Figure
 from benchmarks.photograph_crops import crops, imagenet_photographs, other_photographs, write_crops
+from convatlas.api.quantize import quantize
 from convatlas.api.train import train
 from convatlas.data.preprocess import Preprocess
 from convatlas.data.source import open_data
@@ -35,7 +36,6 @@ from convatlas.engine.export import export_onnx
 from convatlas.engine.predict.predictor import Predictor
 from convatlas.engine.processor import has_vnni
 from convatlas.engine.published import find_bundle
-from convatlas.engine.quantize import quantize
 from convatlas.models import create_model
 
 THREADS = 2

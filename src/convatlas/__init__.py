@@ -46,7 +46,7 @@ _HOMES = {
     "evaluate_coco": "convatlas.metrics.coco",
     "evaluate_proposals": "convatlas.metrics.proposals",
     "evaluate_voc": "convatlas.metrics.voc",
-    "export_bundle": "convatlas.engine.export",
+    "export_bundle": "convatlas.api.export",
     "fetch_weights": "convatlas.weights.fetch",
     "field": "convatlas.api.field",
     "list_cards": "convatlas.catalog",
@@ -61,7 +61,7 @@ _HOMES = {
     "plot": "convatlas.api.plot",
     "plot_data": "convatlas.api.plot",
     "predict": "convatlas.api.predict",
-    "quantize": "convatlas.engine.quantize",
+    "quantize": "convatlas.api.quantize",
     "receptive_field": "convatlas.arithmetic.field.theoretical",
     "resume": "convatlas.api.train",
     "scene_set": "convatlas.data.scenes.scene_set",
@@ -142,9 +142,11 @@ if TYPE_CHECKING:
     from convatlas.api.draw import draw
     from convatlas.api.draw_fields import draw_fields
     from convatlas.api.evaluate import evaluate
+    from convatlas.api.export import export_bundle
     from convatlas.api.field import field
     from convatlas.api.plot import plot, plot_data
     from convatlas.api.predict import predict
+    from convatlas.api.quantize import quantize
     from convatlas.api.show import show
     from convatlas.api.train import plan_training, resume, train
     from convatlas.arithmetic.field.effective import effective_receptive_field
@@ -161,9 +163,7 @@ if TYPE_CHECKING:
     from convatlas.data.scenes.scene_set import scene_set
     from convatlas.data.source import open_data
     from convatlas.engine.doctor import diagnose
-    from convatlas.engine.export import export_bundle
     from convatlas.engine.predict.predictor import Predictor
-    from convatlas.engine.quantize import quantize
     from convatlas.engine.run import delete_run, list_runs
     from convatlas.errors import ConvatlasError
     from convatlas.metrics.coco import COCO_BOXES, COCO_KEYPOINTS, COCO_MASKS, CocoSettings, evaluate_coco

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from convatlas.api.evaluate import evaluate
+from convatlas.api.quantize import quantize
 from convatlas.api.train import train
 from convatlas.cli import main
 from convatlas.data.preprocess import Preprocess
 from convatlas.engine.bundle import write_bundle
-from convatlas.engine.quantize import quantize
 from convatlas.errors import DataError, UsageError
 from convatlas.models import create_model
 from tests.api.conftest import picture_folder

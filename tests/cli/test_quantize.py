@@ -49,7 +49,8 @@ def test_sizes_scores_and_what_to_run_next_are_told(
     assert re.fullmatch(r"calibrated on (39|40) pictures \(half of photos\): activations of 8 bits .*", calibrated)
     assert re.fullmatch(
         r"measured on (39|40) pictures \(the other half of photos\): same answer as in float32 100\.00 %, "
-        r"float32 100\.00 %: 0\.00 points lost \(allowed 1\); same answer on (39|40); answered by (onnxruntime|openvino)",
+        r"float32 100\.00 %: 0\.00 points lost \(allowed 1\); same answer on (39|40); "
+        r"answered by (onnxruntime|openvino)",
         measured,
     )
     assert following == f"use it: convatlas predict {bundle} PICTURES --engine int8"

@@ -1,22 +1,28 @@
 import importlib.util
+import json
 import re
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from convatlas.api import export as export_api
+from convatlas.api.export import export_bundle
 from convatlas.data.preprocess import Preprocess
 from convatlas.data.source import open_data, open_pictures
 from convatlas.engine import export
-from convatlas.engine.bundle import ONNX, read_bundle, write_bundle
+from convatlas.engine.bundle import ONNX, Bundle, read_bundle, write_bundle
 from convatlas.engine.deploy import load_deployed
-from convatlas.engine.export import export_bundle, export_onnx
+from convatlas.engine.export import export_onnx
+from convatlas.engine.predict.engines import EngineName
 from convatlas.engine.predict.onnx_engine import OnnxEngine
+from convatlas.engine.predict.predictor import Predictor
 from convatlas.engine.run import RunFolder
 from convatlas.errors import CheckpointError, DataError, ExportError, MissingExtra, SaveError, UsageError
 from convatlas.files import write_json
@@ -203,7 +209,9 @@ def test_missing_packages_name_the_extra(tmp_path: Path, monkeypatch: pytest.Mon
 def compared(monkeypatch: pytest.MonkeyPatch) -> list[tuple[NDArray[np.uint8], str]]:
     """What `export_bundle` hands to `export_onnx`."""
     seen: list[tuple[NDArray[np.uint8], str]] = []
-    monkeypatch.setattr(export, "export_onnx", lambda _path, pictures, data: seen.append((pictures, data)))
+    monkeypatch.setattr(
+        export_api, "export_onnx", lambda _path, pictures, data, *, any_size: seen.append((pictures, data))
+    )
     return seen
 
 
@@ -320,3 +328,67 @@ def test_a_folder_named_digits_is_reached_as_a_path(
     assert len(compared.pop()[0]) == 2
     export_bundle(folder, data="digits", pictures=3)
     assert len(compared.pop()[0]) == 3
+
+
+# --- Pictures of any size
+
+
+@pytest.mark.row("J-01")
+def test_a_graph_for_pictures_of_any_size(tmp_path: Path) -> None:
+    folder = write_resnet20(tmp_path / "b")
+    parity = export_onnx(folder, coloured(9), "noise", any_size=True)
+    assert parity.any_size
+    assert read_bundle(folder).parity == parity
+    described = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    assert described["input"]["shape"] == ["N", 3, "height", "width"]
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == ["N", 3, "height", "width"]
+    _, deployed = load_deployed(folder)
+    for height, width in ((32, 32), (33, 47), (64, 20)):
+        pixels = np.random.default_rng(height).integers(0, 256, (3, 3, height, width), dtype=np.uint8)
+        with torch.inference_mode():
+            expected = deployed(torch.from_numpy(pixels)).numpy()
+        np.testing.assert_allclose(session.run(None, {"pixels": pixels})[0], expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.row("J-01")
+@pytest.mark.parametrize("engine", ["onnx", "openvino"])
+def test_an_engine_takes_it_as_one_of_its_size(tmp_path: Path, engine: EngineName) -> None:
+    folder = write_resnet20(tmp_path / "b")
+    export_onnx(folder, coloured(2), "noise", any_size=True)
+    _, deployed = load_deployed(folder)
+    with torch.inference_mode():
+        expected = deployed(torch.from_numpy(coloured(5))).numpy()
+    answers = Predictor(folder, engine=engine).engine
+    np.testing.assert_allclose(answers(coloured(5)), expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(answers(coloured(1)), expected[:1], rtol=0, atol=1e-4)
+
+
+@pytest.mark.row("J-01")
+def test_a_network_of_one_size_is_refused_and_the_bundle_stays(tmp_path: Path) -> None:
+    folder = write_lenet(tmp_path / "b")
+    before = contents(folder)
+    with pytest.raises(ExportError, match="lenet5_modern works on 32x32 images only, got 42x38; export it without"):
+        export_onnx(folder, np.zeros((2, 1, 32, 32), np.uint8), "black", any_size=True)
+    assert contents(folder) == before
+
+
+def coloured(count: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(7).integers(0, 256, (count, 3, 32, 32), dtype=np.uint8)
+
+
+def write_resnet20(folder: Path) -> Path:
+    """Random weights: a network that averages over whatever size it is given."""
+    torch.manual_seed(0)
+    network = create_model("resnet20_cifar")
+    bundle = Bundle(
+        task="classify",
+        model="resnet20_cifar",
+        changes={},
+        classes=tuple("0123456789"),
+        preprocess=Preprocess(channels=3, height=32, width=32),
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+    )
+    write_bundle(folder, bundle, {name: tensor.numpy() for name, tensor in network.state_dict().items()})
+    return folder

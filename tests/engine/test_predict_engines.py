@@ -186,7 +186,7 @@ def test_another_process_s_record_is_kept(lenet: Path, monkeypatch: pytest.Monke
 def test_another_processor_is_another_machine(lenet: Path, monkeypatch: pytest.MonkeyPatch):
     """A bundle that is copied takes its record along; what it says of one machine is not believed on another."""
     first, _ = fastest(lenet, read_bundle(lenet), 1)
-    monkeypatch.setattr(module, "processor_name", lambda: "another")
+    monkeypatch.setattr(module, "processor_key", lambda: "another")
     second, _ = fastest(lenet, read_bundle(lenet), 1)
     assert [each.machine["processor"] for each in (first, second)] == [first.machine["processor"], "another"]
     assert len(json.loads((lenet / RECORD).read_text(encoding="utf-8"))["machines"]) == 2

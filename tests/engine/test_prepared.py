@@ -14,6 +14,7 @@ from convatlas.engine import export as export_module
 from convatlas.engine.bundle import ONNX, WEIGHTS, Bundle, read_bundle, write_bundle
 from convatlas.engine.export import export_onnx
 from convatlas.engine.predict import prepared as module
+from convatlas.engine.predict import verify
 from convatlas.engine.predict.engines import load_engine
 from convatlas.engine.predict.onnx_engine import OnnxEngine
 from convatlas.engine.predict.prepared import FOLDER, GRAPH, RECORD, prepare_graph, prepared_graph
@@ -73,7 +74,7 @@ def test_what_does_not_fit_this_machine_or_graph_is_not_taken(
     record = lenet / FOLDER / RECORD
     content = json.loads(record.read_text(encoding="utf-8"))
     if what == "processor":
-        monkeypatch.setattr(module, "processor_name", lambda: "another")
+        monkeypatch.setattr(module, "processor_key", lambda: "another")
     elif what == "version":
         content["onnxruntime"] = "1.0.0"
     elif what == "graph":
@@ -113,9 +114,12 @@ def test_a_small_graph_is_left_as_it_is(lenet: Path, monkeypatch: pytest.MonkeyP
     assert not (lenet / FOLDER).exists()
 
 
-def test_an_export_does_without_where_there_is_no_room(lenet: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("error", [SaveError, EngineError])  # the latter is what ONNX Runtime's own writing becomes
+def test_an_export_does_without_where_there_is_no_room(
+    lenet: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+):
     def no_room(folder: Path, bundle: Bundle) -> None:
-        raise SaveError("no room")
+        raise error("no room")
 
     monkeypatch.setattr(export_module, "prepare_graph", no_room)
     assert export_onnx(lenet, noise(2), "noise").pictures == 2
@@ -143,4 +147,13 @@ def test_an_altered_file_is_the_reason_whatever_fails_first(lenet: Path):
     with pytest.raises(EngineError, match="cannot load it"), verifying({good: sha256(good)}):
         raise EngineError("cannot load it")
     with pytest.raises(BundleError, match="cannot be read"), verifying({lenet / "nowhere": "0" * 64}):
+        pass
+
+
+def test_what_could_not_be_compared_is_not_taken(lenet: Path, monkeypatch: pytest.MonkeyPatch):
+    def no_memory(file: Path, digest: str) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(verify, "verify_file", no_memory)
+    with pytest.raises(BundleError, match=r"model\.onnx: could not be compared"), verifying({lenet / ONNX: "0" * 64}):
         pass

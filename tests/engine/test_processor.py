@@ -12,9 +12,11 @@ ARM = "processor\t: 0\nBogoMIPS\t: 50.00\nFeatures\t: fp asimd\n"
 
 @pytest.fixture(autouse=True)
 def _asked_anew() -> Iterator[None]:
-    processor.processor_name.cache_clear()
+    for cached in (processor.processor_name, processor.processor_key):
+        cached.cache_clear()
     yield
-    processor.processor_name.cache_clear()
+    for cached in (processor.processor_name, processor.processor_key):
+        cached.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -44,3 +46,18 @@ def test_the_doctor_names_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(processor, "_CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setattr("convatlas.engine.doctor.import_problems", lambda modules: {})  # takes seconds
     assert diagnose(tmp_path).devices[0].description == "50.00"
+
+
+@pytest.mark.parametrize(("one", "other"), [(INTEL, INTEL.replace("avx512f", "avx2")), (ARM, ARM + "Features\t: fp\n")])
+def test_one_model_name_stands_for_several_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one: str, other: str
+) -> None:
+    keys = []
+    monkeypatch.setattr(processor, "_CPUINFO", tmp_path / "cpuinfo")
+    for told in (one, other, one):
+        (tmp_path / "cpuinfo").write_text(told.format(vnni=""), encoding="utf-8")
+        processor.processor_name.cache_clear()
+        processor.processor_key.cache_clear()
+        keys.append(processor.processor_key())
+    assert keys[0] == keys[2]
+    assert (keys[0] == keys[1]) == (one is ARM)  # of several processors the first stands for all

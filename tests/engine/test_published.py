@@ -96,7 +96,7 @@ def test_the_bundle_says_what_it_is_and_where_it_is_from() -> None:
         "weights_data_terms": "non-commercial research and education (image-net.org, terms of access)",
     }
     assert bundle.parity is not None
-    assert (bundle.parity.data, bundle.parity.same_top1) == ("16 generated pictures", 16)
+    assert (bundle.parity.data, bundle.parity.same_top1) == ("16 crops of 2 photographs of scikit-learn", 16)
 
 
 @pytest.mark.row("B-24")

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from convatlas.api.report import graph_facts, write_evaluation_report
+from convatlas.api.graph_facts import graph_facts
+from convatlas.api.report import write_evaluation_report
 from convatlas.data.loader import Pictures, make_loader, read_all
 from convatlas.data.picture_set import PictureSet
 from convatlas.data.source import absolute_source, open_parts, open_pictures, read_splits

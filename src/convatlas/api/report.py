@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from convatlas.api.graph_facts import graph_facts
 from convatlas.catalog import card
 from convatlas.data.picture_set import PictureSet
-from convatlas.engine.bundle import Parity, Quantised
+from convatlas.engine.bundle import Parity
 from convatlas.engine.plan import Plan
 from convatlas.metrics.summary import ClassifySummary, Summary, WrongLabels, WrongPicture
 from convatlas.report.run_report import PictureCard, RunReport, Setting, write_report
@@ -54,8 +55,8 @@ def write_run_report(
                 ("Recipe", plan.recipe_name),
                 ("Training", f"{len(history)} epochs in {duration(seconds)}; epoch {best_epoch} was kept"),
                 ("Seed", str(plan.recipe.seed)),
-                *graph_facts(parity, None),
             ),
+            graphs=graph_facts(parity, None),
             summary=summary,
             history=tuple(history),
             settings=tuple(
@@ -106,20 +107,6 @@ def write_evaluation_report(
             versions=tuple(versions.items()),
         ),
     )
-
-
-def graph_facts(parity: Parity | None, quantised: Quantised | None) -> tuple[tuple[str, str], ...]:
-    """How near the exported graph comes to the network, and the int8 graph to that; nothing of what is not there."""
-    facts = []
-    if parity is not None:
-        difference = f"largest difference of logits {parity.max_difference:.2g} (allowed {parity.tolerance:.2g})"
-        same = f"same answer on {parity.same_top1} of {parity.pictures} pictures ({parity.data})"
-        facts.append(("ONNX graph", f"{difference}, {same}"))
-    if quantised is not None:
-        score = f"{quantised.score_name} {quantised.int8:.2%}, float32 {quantised.float32:.2%}"
-        lost = f"{quantised.loss:.2f} points lost (allowed {quantised.most_loss:g})"
-        facts.append(("int8 graph", f"{score}: {lost} on {quantised.pictures} pictures ({quantised.data})"))
-    return tuple(facts)
 
 
 def wrong_cards(summary: Summary, pictures: PictureSet) -> tuple[PictureCard, ...]:

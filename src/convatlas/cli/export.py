@@ -21,6 +21,12 @@ def export(
         ),
     ] = None,
     pictures: Annotated[int, typer.Option(help="How many pictures to compare on, at most.")] = 200,
+    any_size: Annotated[
+        bool,
+        typer.Option(
+            "--any-size", help="Let the graph take pictures of any size, where the network does; it may be slower."
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Add an ONNX graph to a bundle, so that prediction starts at once and needs no torch.
@@ -28,10 +34,13 @@ def export(
     The graph is kept only when it gives the network's own answers on real pictures; the comparison is recorded.
     """
     note("exporting; this takes some seconds")
-    from convatlas.engine.bundle import ONNX, bundle_folder
-    from convatlas.engine.export import export_bundle
+    from convatlas.api.export import export_bundle
+    from convatlas.engine.bundle import ONNX, bundle_folder, read_bundle
 
-    parity = export_bundle(bundle, data=data, pictures=pictures)
+    had_int8 = read_bundle(bundle, verify=False).in_int8
+    parity = export_bundle(bundle, data=data, pictures=pictures, any_size=any_size)
+    if had_int8:
+        note("the int8 graph was made of the earlier graph and is gone; quantise again")
     graph = bundle_folder(bundle) / ONNX
     if as_json:
         print_json({"file": str(graph), "parity": dataclasses.asdict(parity)})

@@ -48,9 +48,9 @@ def quantize(
     It is calibrated on some of your pictures, measured on others, and refused when it loses too much. Prediction uses
     it only where it is asked for, with --engine int8.
     """
+    from convatlas.api.quantize import quantize
     from convatlas.engine.bundle import ONNX_INT8
     from convatlas.engine.published import find_bundle
-    from convatlas.engine.quantize import quantize
 
     folder = find_bundle(bundle, say=note)
     record = quantize(

@@ -38,6 +38,8 @@ TASKS: tuple[Task, ...] = ("classify", "multilabel")
 Runtime = Literal["onnxruntime", "openvino"]
 RUNTIMES: tuple[Runtime, ...] = ("onnxruntime", "openvino")
 
+SIZE_NAMES = ("height", "width")  # in a graph for pictures of any size
+
 MAX_DESCRIPTION = 64 * 2**20  # bytes; the description of 100,000 classes takes about two megabytes
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -54,6 +56,7 @@ class Parity:
     data: str  # which pictures: "digits test", "16 generated pictures"
     opset: int  # ONNX operator set of the graph
     versions: Mapping[str, str]  # of the packages that exported and compared
+    any_size: bool = False  # whether the graph takes pictures of other sizes, too; it was then compared on larger ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +70,14 @@ class Quantised:
     loss: float  # points: 100 * (float32 - int8)
     most_loss: float  # the bound in points that it kept
     same_answer: int  # pictures with the same best class as in float32; multi-label: with the same set of labels
+    max_difference: float  # max |logit in int8 - logit in float32|
     pictures: int  # pictures measured on
     data: str  # which pictures: "digits test"
     calibration_pictures: int
     calibration_data: str
     unreadable: int  # pictures that were chosen for either, but could not be read
-    method: str  # in words: how ranges were measured, how many bits
+    method: str  # in words: how ranges were measured
+    weight_bits: int  # 7 where it was made on a processor without VNNI, on which sums of 8-bit products may saturate
     float32_bytes: int  # of the graph's file
     int8_bytes: int
     versions: Mapping[str, str]  # of the packages that quantised and measured
@@ -255,7 +260,8 @@ def _write_description(staged: Path, bundle: Bundle) -> None:
 
 
 def _to_json(bundle: Bundle) -> dict[str, object]:
-    shape = [bundle.preprocess.channels, bundle.preprocess.height, bundle.preprocess.width]
+    any_size = bundle.parity is not None and bundle.parity.any_size
+    size = SIZE_NAMES if any_size else (bundle.preprocess.height, bundle.preprocess.width)
     return {
         "format_version": FORMAT_VERSION,
         "task": bundle.task,
@@ -263,7 +269,7 @@ def _to_json(bundle: Bundle) -> dict[str, object]:
         "classes": list(bundle.classes),
         "preprocess": bundle.preprocess.to_dict(),
         "normalize": {"mean": list(bundle.mean), "std": list(bundle.std)},
-        "input": {"name": "pixels", "dtype": "uint8", "shape": ["N", *shape]},
+        "input": {"name": "pixels", "dtype": "uint8", "shape": ["N", bundle.preprocess.channels, *size]},
         "output": {"name": "logits", "dtype": "float32", "shape": ["N", len(bundle.classes)]},
         "decode": {
             "activation": "softmax" if bundle.task == "classify" else "sigmoid",
@@ -346,6 +352,7 @@ def _parity(fields: Fields) -> Parity:
         data=fields.text("data"),
         opset=fields.integer("opset"),
         versions=fields.text_mapping("versions"),
+        any_size=fields.value.get("any_size") is True,  # bundles that were written before there was a choice lack it
     )
 
 
@@ -361,12 +368,14 @@ def _quantised(fields: Fields) -> Quantised:
         loss=fields.number("loss"),
         most_loss=fields.number("most_loss"),
         same_answer=fields.integer("same_answer"),
+        max_difference=fields.number("max_difference"),
         pictures=fields.integer("pictures"),
         data=fields.text("data"),
         calibration_pictures=fields.integer("calibration_pictures"),
         calibration_data=fields.text("calibration_data"),
         unreadable=fields.integer("unreadable"),
         method=fields.text("method"),
+        weight_bits=fields.integer("weight_bits"),
         float32_bytes=fields.integer("float32_bytes"),
         int8_bytes=fields.integer("int8_bytes"),
         versions=fields.text_mapping("versions"),

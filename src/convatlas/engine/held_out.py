@@ -87,13 +87,17 @@ def _most_unseen(splits: DataSplits, source: str | Path) -> tuple[PictureSet, st
 
 
 def _parts_or_all(data: str | Path) -> tuple[Mapping[Split, PictureSet], PictureSet]:
-    """The parts that a source gives, if any, and all its pictures, be they without classes."""
+    """The parts that a source gives, if any, and all its pictures, be they without classes.
+
+    A folder with folders inside has classes: what is wrong with them is to be said, not passed over.
+    """
     try:
         return open_parts(data) or {}, open_pictures(data)
     except DataError:
-        if not Path(data).is_dir():
+        folder = Path(data)
+        if not folder.is_dir() or any(each.is_dir() for each in folder.iterdir()):
             raise
-        return {}, _unlabelled(Path(data))
+        return {}, _unlabelled(folder)
 
 
 def _unlabelled(folder: Path) -> PictureSet:

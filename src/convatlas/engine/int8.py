@@ -8,7 +8,6 @@ et al., "Data-Free Quantization Through Weight Equalization and Bias Correction"
 
 import contextlib
 import io
-import platform
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convatlas.engine.predict.onnx_engine import OnnxEngine, first_line
-from convatlas.engine.processor import has_vnni
+from convatlas.engine.processor import saturates
 from convatlas.errors import ExportError, SaveError
 
 CHUNK = 4  # pictures whose activations are held at a time
@@ -30,10 +29,11 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Int8Graph:
-    """graph: its file. method: how it was made, in words for the record."""
+    """graph: its file. method: how it was made, in words for the record. weight_bits: 8, or 7 (`saturates`)."""
 
     graph: Path
     method: str
+    weight_bits: int
 
 
 def write_int8(graph: Path, pictures: NDArray[np.uint8], folder: Path, say: Say) -> Int8Graph:
@@ -57,16 +57,12 @@ def write_int8(graph: Path, pictures: NDArray[np.uint8], folder: Path, say: Say)
         errors[ranges] = float(np.square(_logits(folder / f"{ranges}.onnx", pictures) - expected).mean())
     best = min(RANGES, key=lambda ranges: errors[ranges])
     named = {"least to greatest": best, "percentile": f"percentile {PERCENTILE:g}"}[best]
-    bits = "7 bits, for a processor without VNNI" if narrow else "8 bits"
+    bits = 7 if narrow else 8
     return Int8Graph(
         graph=folder / f"{best}.onnx",
-        method=f"activations of 8 bits a tensor ({named}), weights of {bits}, a scale a channel; biases corrected",
+        method=f"activations of 8 bits a tensor ({named}), weights of {bits} bits, a scale a channel; biases corrected",
+        weight_bits=bits,
     )
-
-
-def saturates() -> bool:
-    """Whether sums of int8 products may saturate: on x86 without VNNI, where weights are given 7 bits instead."""
-    return platform.machine().lower() in ("x86_64", "amd64") and has_vnni() is not True
 
 
 @contextlib.contextmanager

@@ -1,6 +1,8 @@
 """Published weights made into a bundle: the one time that using them needs torch."""
 
 import dataclasses
+import importlib.util
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from convatlas.data.pictures import decode
 from convatlas.data.preprocess import Preprocess
 from convatlas.engine.bundle import Bundle, read_bundle, update_bundle, write_bundle
 from convatlas.engine.export import export_onnx
@@ -39,23 +42,44 @@ def prepare_bundle(folder: Path, bundle: Bundle, file: Path, source: Source) -> 
 
 
 def add_graph(folder: Path) -> None:
-    """Export the bundle, compared on generated pictures.
+    """Export the bundle, compared on real photographs where a package carries some, else on generated pictures.
 
     A graph that disagrees with its network is not kept: the bundle then says why, and works on torch all the same.
     """
     bundle = read_bundle(folder)
-    pictures = generated_pictures(bundle.preprocess)
+    files = photographs()
+    pictures = crops(files, bundle.preprocess) if files else generated_pictures(bundle.preprocess)
+    named = f"crops of {len(files)} photographs of scikit-learn" if files else "generated pictures"
     try:
-        export_onnx(folder, pictures, f"{len(pictures)} generated pictures")
+        export_onnx(folder, pictures, f"{len(pictures)} {named}")
     except ExportError as error:
         reason = {NOT_EXPORTED: str(error)}
         update_bundle(folder, dataclasses.replace(bundle, provenance={**bundle.provenance, **reason}), {})
 
 
+def photographs() -> list[Path]:
+    """The photographs that scikit-learn carries, where it is installed; it is found, never imported."""
+    spec = importlib.util.find_spec("sklearn")
+    return sorted(Path(spec.origin).parent.glob("datasets/images/*.jpg")) if spec is not None and spec.origin else []
+
+
+def crops(files: Sequence[Path], preprocess: Preprocess) -> NDArray[np.uint8]:
+    """The same 16 square parts of photographs each time, large and small, preprocessed, (16, C, H, W)."""
+    random = np.random.default_rng(0)
+    parts = []
+    for number in range(len(SCALES) * EACH):
+        photograph = decode(files[number % len(files)])
+        height, width, _ = photograph.shape
+        side = int(random.integers(min(height, width) // 3, min(height, width) + 1))
+        top, left = (int(random.integers(0, length - side + 1)) for length in (height, width))
+        parts.append(preprocess(photograph[top : top + side, left : left + side]))
+    return np.stack(parts)
+
+
 def generated_pictures(preprocess: Preprocess) -> NDArray[np.uint8]:
     """The same 16 smooth pictures of random colours each time, preprocessed, (16, C, H, W).
 
-    To compare a graph with its network any pictures will do on which its answers differ; these need no data set.
+    To compare a graph with its network pictures will do on which its answers differ; these need no package.
     """
     random = np.random.default_rng(0)
     size = (preprocess.width, preprocess.height)

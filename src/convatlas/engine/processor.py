@@ -1,6 +1,7 @@
 """Which processor this is: what is measured or prepared on one machine does not hold for another."""
 
 import functools
+import hashlib
 import platform
 from pathlib import Path
 
@@ -13,10 +14,22 @@ def processor_name() -> str:
     return _from_cpuinfo("model name") or platform.processor() or platform.machine()
 
 
+@functools.cache
+def processor_key() -> str:
+    """The processor's model and a digest of what it can do: a virtual machine's model names many generations."""
+    can = _from_cpuinfo("flags") or _from_cpuinfo("Features")  # on x86; on ARM
+    return f"{processor_name()}, {platform.machine()}, {hashlib.sha256(can.encode()).hexdigest()[:16]}"
+
+
 def has_vnni() -> bool | None:
     """Whether the processor multiplies int8 with VNNI; None where the system does not say (Linux on x86 does)."""
     flags = _from_cpuinfo("flags")
     return "vnni" in flags if flags else None
+
+
+def saturates() -> bool:
+    """Whether sums of int8 products may saturate: on x86 without VNNI, or where that is not known."""
+    return platform.machine().lower() in ("x86_64", "amd64") and has_vnni() is not True
 
 
 def _from_cpuinfo(field: str) -> str:

@@ -64,7 +64,7 @@ def published_bundle(
     """The folder of the bundle of published weights; made when there is none, or when the one there is damaged.
 
     Making it takes torch, some seconds and the weights (`fetch_weights`, to which offline and progress go). It is
-    exported to ONNX where the extra `export` is installed, and compared with the network on generated pictures.
+    exported to ONNX where the extra `export` is installed, and compared with the network on photographs.
     name_or_key: a network's name or alias, which stands for its `default_weights`, or a key of `list_weights()`.
     say: called with words for people when something takes time.
     Raises UsageError for an unknown name and for a network without published weights, all that `fetch_weights` raises,

@@ -13,6 +13,7 @@ from markupsafe import Markup
 import convatlas
 from convatlas.metrics.summary import ClassifySummary, MultilabelSummary
 from convatlas.report import plots
+from convatlas.report.graph_rows import graph_rows
 from convatlas.report.run_report import PictureCard, RunReport
 from convatlas.report.thumbnails import Thumbnail, thumbnail
 from convatlas.report.words import plain
@@ -75,6 +76,7 @@ def build_page(report: RunReport) -> str:
     rows = class_rows(summary)
     return environment.get_template("run.html.j2").render(
         report=report,
+        graphs=graph_rows(report.graphs),
         summary=summary,
         classify=classify,
         headline=headline(summary),

@@ -39,6 +39,7 @@ class RunReport:
     right_pictures: tuple[PictureCard, ...]
     skipped: tuple[Failure, ...]  # pictures that could not be read
     notes: tuple[str, ...]  # what the reader must know: warnings, an early stop, ...
+    graphs: tuple[tuple[str, str], ...] = ()  # facts of the exported graphs, which may change later
     score_name: str  # of EpochRow.val_score: "top-1 accuracy" or "mAP"
     averaged: bool = False  # the probabilities are means over several views of each picture
     run: str = "RUN"  # what to call the run or bundle in the commands under "Use it"

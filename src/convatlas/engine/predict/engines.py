@@ -13,6 +13,7 @@ from convatlas.engine.predict.onnx_engine import OnnxEngine
 from convatlas.engine.predict.openvino_engine import OpenVinoEngine
 from convatlas.engine.predict.prepared import onnxruntime_version, prepared_graph
 from convatlas.engine.predict.verify import verifying
+from convatlas.engine.processor import saturates
 from convatlas.errors import BundleError, EngineError, MissingExtra, UsageError, did_you_mean
 
 EngineKind = Literal["onnx", "openvino", "torch", "compiled", "int8"]
@@ -72,20 +73,20 @@ def load_engine(folder: Path, bundle: Bundle, kind: EngineKind, threads: int | N
         return _on_onnx_runtime(folder, bundle, threads)
     if kind == "int8":  # never chosen by itself: its answers are not the network's own
         with verifying({folder / ONNX_INT8: bundle.files[ONNX_INT8]}):
-            return on_runtime(_int8_runtime(bundle), folder / ONNX_INT8, threads)
+            return on_runtime(_int8_runtime(bundle), folder / ONNX_INT8, threads, size=_size(bundle))
     if kind == "openvino":
         with verifying(_graph_files(folder, bundle)):
-            return OpenVinoEngine(folder / ONNX, threads)
+            return OpenVinoEngine(folder / ONNX, threads, size=_size(bundle))
     from convatlas.engine.predict.torch_engine import CompiledEngine, TorchEngine  # noqa: PLC0415 - seconds to import
 
     return CompiledEngine(folder, threads) if kind == "compiled" else TorchEngine(folder, threads)
 
 
-def on_runtime(runtime: Runtime, graph: Path, threads: int | None) -> Engine:
+def on_runtime(runtime: Runtime, graph: Path, threads: int | None, *, size: tuple[int, int]) -> Engine:
     """The engine "int8" for a quantised graph. Raises EngineError where the runtime does not take it."""
     if runtime == "openvino":
-        return OpenVinoEngine(graph, threads, name="int8")
-    return OnnxEngine(graph, threads, name="int8")
+        return OpenVinoEngine(graph, threads, name="int8", size=size)
+    return OnnxEngine(graph, threads, name="int8", size=size)
 
 
 def can_share(bundle: Bundle, kind: EngineKind) -> bool:
@@ -122,6 +123,11 @@ def load_or_fall_back(folder: Path, bundle: Bundle, kind: EngineKind, threads: i
                 f"{folder / ONNX_INT8}: was measured on OpenVINO, which is not installed "
                 "(pip install 'convatlas[openvino]'): answering on ONNX Runtime instead"
             )
+        if each == "int8" and bundle.quantised is not None and bundle.quantised.weight_bits == 8 and saturates():
+            say(
+                f"{folder / ONNX_INT8}: was made for a processor with VNNI, which this one does not have: its answers "
+                "may lose more than was measured. Quantise again on this machine"
+            )
         return engine
     raise refusals[0]
 
@@ -136,8 +142,12 @@ def _on_onnx_runtime(folder: Path, bundle: Bundle, threads: int | None) -> OnnxE
         except BundleError:  # damaged, but no part of the bundle: the graph itself will do, only later
             pass
     with verifying(_graph_files(folder, bundle)):
-        return OnnxEngine(folder / ONNX, threads)
+        return OnnxEngine(folder / ONNX, threads, size=_size(bundle))
 
 
 def _graph_files(folder: Path, bundle: Bundle) -> dict[Path, str]:
     return {folder / name: bundle.files[name] for name in (ONNX, ONNX_DATA) if name in bundle.files}
+
+
+def _size(bundle: Bundle) -> tuple[int, int]:
+    return bundle.preprocess.height, bundle.preprocess.width

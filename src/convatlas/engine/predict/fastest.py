@@ -15,7 +15,7 @@ from convatlas.engine.bundle import ONNX, WEIGHTS, Bundle
 from convatlas.engine.predict.engines import OF_THE_GRAPH, Engine, EngineKind, installed, load_engine, usual
 from convatlas.engine.predict.prepared import onnxruntime_version, prepare_graph, prepared_graph
 from convatlas.engine.predict.timing import milliseconds
-from convatlas.engine.processor import processor_name
+from convatlas.engine.processor import processor_key
 from convatlas.errors import ConvatlasError, EngineError, SaveError
 from convatlas.files import write_text
 
@@ -70,7 +70,7 @@ def fastest(folder: Path, bundle: Bundle, threads: int | None) -> tuple[Fastest,
 
 def _machine(bundle: Bundle, threads: int | None) -> dict[str, object]:
     return {
-        "processor": processor_name(),
+        "processor": processor_key(),
         "cores": os.cpu_count() or 1,
         "threads": threads,  # None: each engine's own choice
         "versions": {name: _version(name) for name in ("onnxruntime", "openvino", "torch")},

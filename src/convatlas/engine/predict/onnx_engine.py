@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from convatlas.engine.bundle import SIZE_NAMES
 from convatlas.engine.no_memory import out_of_memory
 from convatlas.errors import ConvatlasError, EngineError, MissingExtra, OutOfMemoryError
 
@@ -12,11 +13,19 @@ from convatlas.errors import ConvatlasError, EngineError, MissingExtra, OutOfMem
 class OnnxEngine:
     """uint8 pixels (N, C, H, W) -> float32 logits (N, K), on the processor."""
 
-    def __init__(self, graph: Path, threads: int | None = None, *, optimised: bool = False, name: str = "onnx") -> None:
+    def __init__(
+        self,
+        graph: Path,
+        threads: int | None = None,
+        *,
+        optimised: bool = False,
+        name: str = "onnx",
+        size: tuple[int, int] | None = None,
+    ) -> None:
         """graph: an ONNX file. threads: None for ONNX Runtime's own choice, one for each physical core.
 
         optimised: the graph is what ONNX Runtime made of another on this machine, and is taken as it is.
-        name: the kind of engine that it serves as.
+        name: the kind of engine that it serves as. size: height and width of all pictures, for a graph of any size.
         Raises MissingExtra without ONNX Runtime, EngineError for a graph that it cannot use.
         """
         try:
@@ -26,6 +35,8 @@ class OnnxEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         options.log_severity_level = 4  # errors are raised; they need not be printed, too
+        for length, of in zip(size or (), SIZE_NAMES, strict=False):
+            options.add_free_dimension_override_by_name(of, length)
         if optimised:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self.path = graph

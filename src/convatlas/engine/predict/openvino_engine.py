@@ -14,8 +14,16 @@ from convatlas.errors import EngineError, MissingExtra
 class OpenVinoEngine:
     """uint8 pixels (N, C, H, W) -> float32 logits (N, K), on the processor, in float32 throughout."""
 
-    def __init__(self, graph: Path, threads: int | None = None, *, name: str = "openvino") -> None:
+    def __init__(
+        self,
+        graph: Path,
+        threads: int | None = None,
+        *,
+        name: str = "openvino",
+        size: tuple[int, int] | None = None,
+    ) -> None:
         """graph: an ONNX file. threads: None for OpenVINO's own choice. name: the kind of engine that it serves as.
+        size: height and width of all pictures, for a graph of any size.
 
         Raises MissingExtra without OpenVINO, EngineError for a graph that it cannot use.
         """
@@ -31,7 +39,10 @@ class OpenVinoEngine:
             self._settings["INFERENCE_NUM_THREADS"] = threads
         try:
             self._core = openvino.Core()
-            model = self._core.read_model(self.path)
+            self._model = self._core.read_model(self.path)
+            if size is not None:
+                self._model.reshape({"pixels": [*list(self._model.input("pixels").partial_shape)[:2], *size]})
+            model = self._model.clone()
             # With the size known OpenVINO joins branches in place: a tenth of DenseNet-121's time.
             model.reshape({"pixels": [1, *list(model.input("pixels").partial_shape)[1:]]})
             self._one = self._core.compile_model(model, "CPU", self._settings).create_infer_request()
@@ -41,7 +52,7 @@ class OpenVinoEngine:
     @functools.cached_property
     def _many(self) -> Any:
         """For any number of pictures; made when it is first needed."""
-        return self._core.compile_model(self._core.read_model(self.path), "CPU", self._settings).create_infer_request()
+        return self._core.compile_model(self._model, "CPU", self._settings).create_infer_request()
 
     def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits of any number of pictures; raises EngineError when the graph fails, OutOfMemoryError for too many."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from convatlas.engine.bundle import HEX_DIGEST, ONNX, ONNX_DATA, PLAIN_NAME, Bundle
+from convatlas.engine.bundle import HEX_DIGEST, ONNX, ONNX_DATA, PLAIN_NAME, SIZE_NAMES, Bundle
 from convatlas.engine.predict.onnx_engine import first_line
-from convatlas.engine.processor import processor_name
+from convatlas.engine.processor import processor_key
 from convatlas.errors import EngineError
 from convatlas.files import new_folder, sha256
 
@@ -46,6 +46,8 @@ def prepare_graph(folder: Path, bundle: Bundle) -> None:
     with new_folder(folder / FOLDER) as place:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # it warns that the result is of this machine, which we know
+        for name, length in zip(SIZE_NAMES, bundle.preprocess.shape[1:], strict=True):
+            options.add_free_dimension_override_by_name(name, length)
         options.optimized_model_filepath = str(place / GRAPH)
         options.add_session_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)
         options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", "1024")
@@ -87,4 +89,4 @@ def onnxruntime_version() -> str:
 
 
 def _holds_for(bundle: Bundle) -> dict[str, str]:
-    return {"graph": bundle.files[ONNX], "processor": processor_name()}
+    return {"graph": bundle.files[ONNX], "processor": processor_key()}

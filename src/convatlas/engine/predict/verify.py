@@ -25,6 +25,8 @@ def verifying(digests: Mapping[Path, str]) -> Iterator[None]:
                 problems.append(error)
             except OSError as error:
                 problems.append(BundleError(f"{file}: cannot be read ({error.strerror or error})"))
+            except BaseException as error:  # what was not compared is not known to be as it was written
+                problems.append(BundleError(f"{file}: could not be compared with its SHA-256 ({error!r})"))
 
     thread = threading.Thread(target=compare)
     thread.start()

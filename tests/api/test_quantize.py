@@ -3,8 +3,10 @@
 import dataclasses
 import json
 import re
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +18,17 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 from sklearn.metrics import average_precision_score
 
-from convatlas.engine import int8
+from convatlas.api import quantize as module
+from convatlas.api.quantize import quantize
+from convatlas.engine import int8, processor
 from convatlas.engine.bundle import ONNX, ONNX_INT8, read_bundle, update_bundle, write_bundle
 from convatlas.engine.held_out import two_parts
-from convatlas.engine.int8 import lost_mean, saturates, write_int8
+from convatlas.engine.int8 import Int8Graph, lost_mean, write_int8
+from convatlas.engine.predict import engines
 from convatlas.engine.predict.engines import usual
 from convatlas.engine.predict.fastest import TRIED
 from convatlas.engine.predict.predictor import Predictor
-from convatlas.engine.quantize import quantize
+from convatlas.engine.processor import saturates
 from convatlas.errors import BundleError, DataError, ExportError, SaveError, UsageError
 from tests.engine.bundles import CORNERS, PARITY, contents, corners, disk_that_takes, write_corners
 
@@ -32,18 +37,24 @@ pytestmark = pytest.mark.row("J-02")
 CLASSES = ("a", "b", "c")  # in the order of their folders
 
 
-def write_picture(path: Path, random: np.random.Generator) -> None:
+def write_picture(path: Path, random: np.random.Generator, bright: int | None = None) -> None:
+    """Noise of 2 x 2; bright: the corner, if any, that shall be the brightest of those that have a class."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(random.integers(0, 256, (2, 2), dtype=np.uint8)).save(path)
+    pixels = random.integers(0, 256, 4, dtype=np.uint8)
+    if bright is not None:
+        brightest = int(pixels[:3].argmax())
+        pixels[[bright, brightest]] = pixels[[brightest, bright]]
+    Image.fromarray(pixels.reshape(2, 2)).save(path)
 
 
 def labelled(folder: Path, *, train: int = 20, test: int = 40) -> Path:
-    """Noise in the classes of the corners, so that a third is right by chance; `train` and `test` of each class."""
+    """Noise in the classes of the corners; four of five have that corner brightest, the fifth is right by chance."""
     random = np.random.default_rng(0)
     for part, count in (("train", train), ("test", test)):
-        for label in CLASSES:
+        for place, label in enumerate(CLASSES):
             for number in range(count):
-                write_picture(folder / part / label / f"{number}.png", random)
+                bright = None if number % 5 == 0 else place
+                write_picture(folder / part / label / f"{number}.png", random, bright)
     return folder
 
 
@@ -61,7 +72,8 @@ def run(graph: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 def write_far_apart(folder: Path) -> Path:
     """The corners by way of a tensor with one value 10,000 times the others: in 8 bits these vanish beside it."""
-    write_corners(folder)
+    if not folder.exists():
+        write_corners(folder)
     there = np.diag([1, 1, 1, 1e4]).astype(np.float32)
     graph = helper.make_graph(
         [
@@ -94,6 +106,9 @@ def test_the_record_is_what_an_independent_count_finds(tmp_path: Path) -> None:
     assert record.int8 == pytest.approx((answers == truths).mean())
     assert record.loss == pytest.approx(100 * (record.float32 - record.int8))
     assert record.same_answer == (answers == float32).sum()
+    apart = np.abs(run(folder / ONNX_INT8, pixels) - pixels.reshape(-1, 4) @ CORNERS).max()
+    assert record.max_difference == pytest.approx(apart, rel=1e-4)
+    assert record.weight_bits == (7 if saturates() else 8)
     assert (record.pictures, record.data) == (120, "data test")
     assert (record.calibration_pictures, record.calibration_data) == (60, "data train")
     assert record.float32_bytes == (folder / ONNX).stat().st_size
@@ -142,6 +157,9 @@ def test_several_labels_a_picture_are_measured_by_average_precision(tmp_path: Pa
     truths = random.integers(0, 2, (160, 3))
     for number, row in enumerate(truths):
         write_picture(tmp_path / "data" / f"{number}.png", random)
+        if number % 3:  # the others stay noise, so that not all is right
+            pixels = np.array([*(200 * row + random.integers(0, 56, 3)), 0], np.uint8).reshape(2, 2)
+            Image.fromarray(pixels).save(tmp_path / "data" / f"{number}.png")
         names = ";".join(label for label, given in zip(CLASSES, row, strict=True) if given)
         rows.append(f"{number}.png,{names},{'train' if number < 40 else 'test'}")
     manifest = tmp_path / "data" / "list.csv"
@@ -329,7 +347,7 @@ def test_weights_have_7_bits_where_sums_would_saturate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str, vnni: bool | None, narrow: bool
 ) -> None:
     monkeypatch.setattr("platform.machine", lambda: machine)
-    monkeypatch.setattr(int8, "has_vnni", lambda: vnni)
+    monkeypatch.setattr(processor, "has_vnni", lambda: vnni)
     assert saturates() == narrow
     graph, pictures = edges(tmp_path)
     (tmp_path / "work").mkdir()
@@ -344,3 +362,64 @@ def test_a_graph_that_the_quantiser_does_not_take(tmp_path: Path) -> None:
     (tmp_path / "broken.onnx").write_bytes(b"no graph")
     with pytest.raises(ExportError, match="ONNX Runtime's quantiser does not take this graph: "):
         write_int8(tmp_path / "broken.onnx", np.zeros((32, 1, 2, 2), np.uint8), tmp_path, lambda _: None)
+
+
+def test_labels_that_float32_only_guesses_do_not_judge(tmp_path: Path) -> None:
+    """A third is right by chance, whatever a graph answers: any would lose nothing."""
+    folder, data = write_far_apart(write_corners(tmp_path / "b", classes=CLASSES)), tmp_path / "data"
+    random = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for label in CLASSES:
+            for number in range(40):
+                write_picture(data / part / label / f"{number}.png", random)
+    said: list[str] = []
+    with pytest.raises(ExportError, match="same answer as in float32"):
+        quantize(folder, data=data, say=said.append)
+    assert any("no better than guessing (33.3%)" in words for words in said)
+
+
+def test_other_classes_do_not_judge_and_that_is_said(tmp_path: Path) -> None:
+    folder, data = write_corners(tmp_path / "b"), labelled(tmp_path / "data")
+    said: list[str] = []
+    record = quantize(folder, data=data, most_loss=100, say=said.append)
+    assert record.score_name == "same answer as in float32"
+    assert any("the classes of" in words and "are not the bundle's" in words for words in said)
+
+
+def test_what_is_wrong_with_labelled_data_is_said(tmp_path: Path) -> None:
+    folder, data = write_corners(tmp_path / "b", classes=CLASSES), labelled(tmp_path / "data")
+    shutil.rmtree(data / "test" / "c")
+    with pytest.raises(DataError, match=r'no folder for "?c'):
+        quantize(folder, data=data, most_loss=100)
+
+
+def test_a_graph_exported_meanwhile_is_not_given_another_s_int8(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, photos = write_corners(tmp_path / "b"), unlabelled(tmp_path / "photos")
+
+    def meanwhile(graph: Path, pictures: NDArray[np.uint8], place: Path, say: Callable[[str], None]) -> Int8Graph:
+        made = write_int8(graph, pictures, place, say)
+        write_far_apart(folder)
+        return made
+
+    monkeypatch.setattr(module, "write_int8", meanwhile)
+    with pytest.raises(ExportError, match=r"model\.onnx: was exported anew meanwhile"):
+        quantize(folder, data=photos, most_loss=100)
+    assert not read_bundle(folder).in_int8
+
+
+@pytest.mark.parametrize(("bits", "vnni", "says"), [(8, False, True), (8, True, False), (7, False, False)])
+def test_8_bits_on_a_processor_without_vnni_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bits: int, vnni: bool, says: bool
+) -> None:
+    folder, photos = write_corners(tmp_path / "b"), unlabelled(tmp_path / "photos")
+    record = quantize(folder, data=photos, runtime="onnxruntime", most_loss=100)
+    update_bundle(
+        folder, dataclasses.replace(read_bundle(folder), quantised=dataclasses.replace(record, weight_bits=bits)), {}
+    )
+    monkeypatch.setattr(engines, "saturates", lambda: not vnni)
+    said: list[str] = []
+    Predictor(folder, engine="int8", say=said.append)
+    assert bool(said) == says
+    assert all("was made for a processor with VNNI" in words for words in said)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from convatlas.api.graph_facts import tell_report
 from convatlas.data.picture_set import PictureSet
 from convatlas.data.preprocess import Preprocess
 from convatlas.engine.bundle import (
@@ -18,6 +19,7 @@ from convatlas.engine.bundle import (
     ONNX_DATA,
     ONNX_INT8,
     RUNTIMES,
+    Bundle,
     Quantised,
     Runtime,
     read_bundle,
@@ -86,10 +88,12 @@ def quantize(
     _check_enough(len(judged), "measure on", parts.judged_name)
     with tempfile.TemporaryDirectory(prefix="convatlas-", ignore_cleanup_errors=True) as temporary:
         made = write_int8(folder / ONNX, pixels, Path(temporary), say)
-        engines = _engines(made.graph, runtime, threads, say)
+        engines = _engines(made.graph, bundle, runtime, threads, say)
         say(f"comparing both graphs on {len(judged)} pictures")
         measured = measure_loss(bundle, OnnxEngine(folder / ONNX, threads), engines, judged)
         _check_enough(measured.pictures, "measure on", parts.judged_name)
+        if measured.unlabelled:
+            say(f"{measured.unlabelled}: the int8 graph is judged by its agreement with float32")
         chosen = runtime or _quickest(engines, pixels[:1], measured, most_loss)
         record = Quantised(
             runtime=chosen,
@@ -99,19 +103,25 @@ def quantize(
             loss=measured.loss(chosen),
             most_loss=most_loss,
             same_answer=measured.same_answer[chosen],
+            max_difference=measured.max_difference[chosen],
             pictures=measured.pictures,
             data=parts.judged_name,
             calibration_pictures=len(pixels),
             calibration_data=parts.calibration_name,
             unreadable=len(calibrating) - len(pixels) + len(judged) - measured.pictures,
             method=made.method,
+            weight_bits=made.weight_bits,
             float32_bytes=(folder / ONNX).stat().st_size,
             int8_bytes=made.graph.stat().st_size,
             versions={name: importlib.metadata.version(name) for name in ("onnx", *engines)},
         )
         _check_loss(record, measured, "onnxruntime")
         _check_loss(record, measured, chosen)
-        update_bundle(folder, dataclasses.replace(bundle, quantised=record), {ONNX_INT8: made.graph})
+        now = read_bundle(folder, verify=False)  # some minutes later
+        if now.files.get(ONNX) != bundle.files[ONNX]:
+            raise ExportError(f"{folder / ONNX}: was exported anew meanwhile; quantise again")
+        update_bundle(folder, dataclasses.replace(now, quantised=record), {ONNX_INT8: made.graph})
+    tell_report(folder)
     return record
 
 
@@ -141,12 +151,15 @@ def _check_enough(count: int, purpose: str, name: str) -> None:
         )
 
 
-def _engines(graph: Path, runtime: Runtime | None, threads: int | None, say: Say) -> dict[Runtime, Engine]:
+def _engines(
+    graph: Path, bundle: Bundle, runtime: Runtime | None, threads: int | None, say: Say
+) -> dict[Runtime, Engine]:
     """What may answer the int8 graph: ONNX Runtime, and OpenVINO where it is named, or there and nothing else is."""
-    engines: dict[Runtime, Engine] = {"onnxruntime": on_runtime("onnxruntime", graph, threads)}
+    size = bundle.preprocess.height, bundle.preprocess.width
+    engines: dict[Runtime, Engine] = {"onnxruntime": on_runtime("onnxruntime", graph, threads, size=size)}
     if runtime == "openvino" or (runtime is None and installed("openvino")):
         try:
-            engines["openvino"] = on_runtime("openvino", graph, threads)
+            engines["openvino"] = on_runtime("openvino", graph, threads, size=size)
         except EngineError as error:
             if runtime == "openvino":
                 raise

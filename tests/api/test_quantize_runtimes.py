@@ -8,15 +8,15 @@ import openvino
 import pytest
 from numpy.typing import NDArray
 
-from convatlas.engine import quantize as module
+from convatlas.api import quantize as module
+from convatlas.api.quantize import quantize
 from convatlas.engine.bundle import ONNX_INT8, Runtime, read_bundle
 from convatlas.engine.predict import engines, timing
 from convatlas.engine.predict.engines import Engine, on_runtime
 from convatlas.engine.predict.predictor import Predictor
-from convatlas.engine.quantize import quantize
 from convatlas.errors import EngineError, ExportError, MissingExtra, UsageError
+from tests.api.test_quantize import run, unlabelled
 from tests.engine.bundles import write_corners
-from tests.engine.test_quantize import run, unlabelled
 
 pytestmark = pytest.mark.row("J-02")
 
@@ -80,8 +80,8 @@ class _Wrong:
 
 
 def wrong_on(monkeypatch: pytest.MonkeyPatch, wrong: Runtime) -> None:
-    def load(runtime: Runtime, graph: Path, threads: int | None) -> Engine:
-        return _Wrong() if runtime == wrong else on_runtime(runtime, graph, threads)
+    def load(runtime: Runtime, graph: Path, threads: int | None, *, size: tuple[int, int]) -> Engine:
+        return _Wrong() if runtime == wrong else on_runtime(runtime, graph, threads, size=size)
 
     monkeypatch.setattr(module, "on_runtime", load)
 
@@ -106,10 +106,10 @@ def test_the_bound_holds_on_both_where_openvino_is_named(
 def test_a_graph_that_openvino_does_not_take_is_left_to_the_other(
     folder: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load(runtime: Runtime, graph: Path, threads: int | None) -> Engine:
+    def load(runtime: Runtime, graph: Path, threads: int | None, *, size: tuple[int, int]) -> Engine:
         if runtime == "openvino":
             raise EngineError(f"{graph}: OpenVINO cannot load it")
-        return on_runtime(runtime, graph, threads)
+        return on_runtime(runtime, graph, threads, size=size)
 
     monkeypatch.setattr(module, "on_runtime", load)
     said: list[str] = []
