@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from convatlas.api import finish
-from convatlas.api.train import resume, train
-from convatlas.engine import allocator, start
+from convatlas.api.train import plan_training, resume, train
+from convatlas.engine import allocator, estimate, start
 from convatlas.engine.in_parts import InParts
 from convatlas.engine.no_memory import out_of_memory
 from convatlas.engine.observer import Observer
@@ -38,14 +38,14 @@ class Hears(Observer):
         self.batches.append((epoch, batch))
 
 
-def holds(monkeypatch, most: int, *, error: Exception, after: int = 0) -> None:
+def holds(monkeypatch, most: int, *, error: Exception, after: int = 0, module=start) -> None:
     """Every network holds `most` pictures in a step of training, but for the first `after` steps of all."""
     steps = 0
-    create = start.create_model
+    create = module.create_model
 
-    def look(module, inputs):
+    def look(network, inputs):
         nonlocal steps
-        if module.training:
+        if network.training:
             steps += 1
             if steps > after and len(inputs[0]) > most:
                 raise error
@@ -55,15 +55,15 @@ def holds(monkeypatch, most: int, *, error: Exception, after: int = 0) -> None:
         network.register_forward_pre_hook(look)
         return network
 
-    monkeypatch.setattr(start, "create_model", limited)
+    monkeypatch.setattr(module, "create_model", limited)
 
 
-def answers_hold(monkeypatch, most: int, *, error: Exception) -> None:
+def answers_hold(monkeypatch, most: int, *, error: Exception, module=start) -> None:
     """Every network holds `most` pictures when it does not train."""
-    create = start.create_model
+    create = module.create_model
 
-    def look(module, inputs):
-        if not module.training and len(inputs[0]) > most:
+    def look(network, inputs):
+        if not network.training and len(inputs[0]) > most:
             raise error
 
     def limited(name, **changes):
@@ -71,7 +71,7 @@ def answers_hold(monkeypatch, most: int, *, error: Exception) -> None:
         network.register_forward_pre_hook(look)
         return network
 
-    monkeypatch.setattr(start, "create_model", limited)
+    monkeypatch.setattr(module, "create_model", limited)
 
 
 def run(photos, out, observer, model="lenet5_modern", **changes):
@@ -277,6 +277,42 @@ def test_a_batch_norm_gets_two_pictures_at_least(photos, tmp_path, monkeypatch, 
 def test_a_batch_norm_that_was_given_one_picture_says_what_it_needs(photos, tmp_path):
     with pytest.raises(TrainingError, match="cannot learn from one picture of 32 x 32: batch_size must be 2 or more"):
         run(photos(count=4), tmp_path / "run", Hears(), model="mobilenet_v2", batch_size=1, epochs=1)
+
+
+def plan_of(photos, **changes):
+    return plan_training(
+        photos, model="lenet5_modern", strategy="scratch", recipe="photographs", size=32, device="cpu",
+        changes={**RECIPE, **changes},
+    )  # fmt: skip
+
+
+def test_the_plan_halves_a_batch_that_does_not_fit_aloud_as_the_training_would(pictures, tmp_path, monkeypatch):
+    before, _ = plan_of(pictures)
+    holds(monkeypatch, 5, error=MemoryError(), module=estimate)
+    with pytest.warns(UserWarning, match="a batch of 8 pictures does not fit into memory"):
+        plan, cost = plan_of(pictures)
+    assert (plan.recipe.batch_size, plan.recipe.accumulate) == (4, 2)
+    assert plan.origins["batch_size"] == "halved: memory"
+    assert cost.steps == 2 * 11  # 42 pictures in batches of 4, in two epochs
+    assert before.recipe.lr == plan.recipe.lr
+
+
+def test_the_plan_of_a_training_that_fits_in_no_batch_is_an_error_in_words(pictures, monkeypatch):
+    holds(monkeypatch, 0, error=MemoryError(), module=estimate)
+    with (
+        pytest.warns(UserWarning, match="does not fit"),
+        pytest.raises(TrainingError, match="one picture of 32 x 32 is more than the memory holds"),
+    ):
+        plan_of(pictures, batch_size=2)
+
+
+def test_the_plan_of_a_transfer_runs_the_network_in_parts(pictures, tmp_path, monkeypatch):
+    run(pictures, tmp_path / "known", Hears(), epochs=1)
+    wishes = {"strategy": "transfer", "weights": tmp_path / "known", "changes": {"batch_size": 8, "threads": 1}}
+    answers_hold(monkeypatch, 5, error=MemoryError(), module=estimate)
+    with pytest.warns(UserWarning, match="the estimate: a batch of 8 pictures does not fit into memory"):
+        plan, _ = plan_training(pictures, device="cpu", **wishes)
+    assert (plan.recipe.batch_size, plan.recipe.accumulate) == (8, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Train on pictures: data to plan to training to measures to bundle, export and report."""
 
 import contextlib
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -15,6 +16,7 @@ from convatlas.data.preprocess import Fit
 from convatlas.data.source import absolute_source, open_data, read_splits
 from convatlas.engine.estimate import Estimate, estimate_training
 from convatlas.engine.memory import BatchTooLargeError, halved
+from convatlas.engine.no_memory import memory_for
 from convatlas.engine.observer import Observer
 from convatlas.engine.plan import HELD_OUT, Plan, Wishes, make_plan
 from convatlas.engine.run import RunFolder, State, new_run_folder, now, read_membership
@@ -44,7 +46,11 @@ def plan_training(
     test: float | None = None,
     device: str = "auto",
 ) -> tuple[Plan, Estimate]:
-    """What `train` with the same arguments would do, and about what it would cost; nothing is written or fetched."""
+    """What `train` with the same arguments would do, and about what it would cost; nothing is written or fetched.
+
+    As there, a batch that does not fit into memory is halved, with a warning. Raises what `train` raises before it
+    trains, and TrainingError or OutOfMemoryError where not even the smallest batch fits.
+    """
     wishes = Wishes(
         model=model,
         strategy=strategy,
@@ -60,7 +66,15 @@ def plan_training(
     )
     splits = _open(data, wishes)
     plan = make_plan(splits, wishes)
-    return plan, estimate_training(plan, _task(plan, splits.train), len(splits.train))
+    task = _task(plan, splits.train)
+    with memory_for(f"the training of {plan.model}"):
+        while True:
+            try:
+                return plan, estimate_training(plan, task, len(splits.train), say=_warn)
+            except BatchTooLargeError as error:
+                plan, words = halved(plan, error.pictures, fewest=error.fewest)
+                _warn(words)
+            clear_device_cache(garbage_collection=True)  # not before the error is gone, which holds the batch
 
 
 def train(
@@ -154,6 +168,10 @@ def resume(
         bring_weights(plan, offline=offline, progress=observer.fetching)
     job = _Job(plan=plan, splits=splits, run=run, started=str(description["started"]))
     return job.do(resume=begun, strict=strict, export=export, tensorboard=tensorboard, observer=observer)
+
+
+def _warn(words: str) -> None:
+    warnings.warn(words, stacklevel=3)
 
 
 def _open(data: str | Path, wishes: Wishes) -> DataSplits:

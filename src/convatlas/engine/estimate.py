@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from convatlas.engine.device import make_accelerator
 from convatlas.engine.features import classifier_alone
+from convatlas.engine.in_parts import InParts, Say
+from convatlas.engine.memory import batch_in_memory
 from convatlas.engine.optimizer import make_optimizer
 from convatlas.engine.parts import parts, set_learning
 from convatlas.engine.plan import Plan
@@ -37,8 +39,12 @@ class Estimate:
     device: str
 
 
-def estimate_training(plan: Plan, task: Task, train_pictures: int, *, steps: int = 3) -> Estimate:
-    """Build the network of the plan, take `steps` steps on random pixels, and scale up to the whole run."""
+def estimate_training(plan: Plan, task: Task, train_pictures: int, *, say: Say, steps: int = 3) -> Estimate:
+    """Build the network of the plan, take `steps` steps on random pixels, and scale up to the whole run.
+
+    Raises BatchTooLargeError where a batch of the plan does not fit into memory. Where features are computed once,
+    `say` is told, and OutOfMemoryError raised when not even one picture fits.
+    """
     recipe = plan.recipe
     prepare_torch(threads=recipe.threads, deterministic=recipe.deterministic)
     accelerator = make_accelerator(plan.device, recipe.precision)
@@ -53,16 +59,20 @@ def estimate_training(plan: Plan, task: Task, train_pictures: int, *, steps: int
     once = classifier_alone(recipe, network, plan.preprocess.shape) is not None
     pixels, labels = _made_up_batch(plan, min(recipe.batch_size, train_pictures), accelerator.device)
 
+    def forward(part: Tensor) -> Tensor:
+        return torch.stack(list(step(part, labels[: len(part)]).values())).sum(dim=0)
+
+    in_parts = InParts(forward, what="the estimate", say=say)  # as the features will be computed
+
     def forward_and_back() -> None:
-        losses = step(pixels, labels)
-        loss = torch.stack([value.mean() for value in losses.values()]).sum()
+        loss = (in_parts if once else forward)(pixels).mean()
         if not once:
             accelerator.backward(loss)
             optimizer.step()
             optimizer.zero_grad()
         float(loss.detach())  # waits for the device
 
-    with torch.set_grad_enabled(not once):
+    with torch.set_grad_enabled(not once), batch_in_memory(plan, network, train_pictures):
         activations = _kept_for_backward(network, forward_and_back)
         seconds = statistics.median(_seconds(forward_and_back) for _ in range(steps))
     count = math.ceil(train_pictures / recipe.batch_size) * (1 if once else recipe.epochs)
