@@ -324,6 +324,7 @@ def test_the_plan_of_a_transfer_runs_the_network_in_parts(pictures, tmp_path, mo
         "MPS backend out of memory (MPS allocated: 8.00 GB)",
         "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes",
         "could not create a memory object",
+        "could not create a primitive",
         "std::bad_alloc",
     ],
 )
@@ -331,8 +332,15 @@ def test_memory_that_runs_out_is_known_by_its_words(said):
     assert out_of_memory(RuntimeError(said))
 
 
-def test_an_operation_that_is_not_supported_is_none_of_memory():
-    assert not out_of_memory(RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED."))
+@pytest.mark.parametrize(
+    "said",
+    [
+        "cuDNN error: CUDNN_STATUS_NOT_SUPPORTED.",
+        "could not create a primitive descriptor for a convolution forward propagation primitive",
+    ],
+)
+def test_an_operation_that_is_not_supported_is_none_of_memory(said):
+    assert not out_of_memory(RuntimeError(said))
 
 
 def test_an_odd_batch_says_what_a_step_sees_now(pictures, tmp_path, monkeypatch):

@@ -17,12 +17,13 @@ WORDS = (
     "cudnn_status_alloc_failed",
     "could not create a memory object",  # oneDNN
 )
+WHOLE = "could not create a primitive"  # oneDNN, too; with more behind, it is what oneDNN cannot do
 
 
 def out_of_memory(error: BaseException) -> bool:
     """Whether this error is one of memory: most have no class of their own, and are known by their words alone."""
     said = str(error).lower()
-    return isinstance(error, MemoryError) or any(words in said for words in WORDS)
+    return isinstance(error, MemoryError) or said == WHOLE or any(words in said for words in WORDS)
 
 
 @contextlib.contextmanager
