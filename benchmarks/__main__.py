@@ -9,7 +9,9 @@ import argparse
 import json
 import sys
 import time
+import traceback
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -103,22 +105,25 @@ def main(words: Sequence[str] | None = None) -> None:
     for count, name in enumerate(chosen, 1):
         _note(f"{name} ({count} of {len(chosen)}, {(time.perf_counter() - began) / 60:.0f} min so far)")
         try:
-            measured = families.measure(arguments.data) if arguments.data else _measure(name, full=arguments.full)
-        except ConvatlasError as error:
-            parser.exit(error.exit_code, f"{name}: {error}\n")
-        results[name] = {**measured, "machine": machine()}
+            measured = _measure(name, full=arguments.full, data=arguments.data)
+        except Exception as error:  # the others are still to be measured
+            results[name] = {"failed": _told(name, error)}
+            figures.append(Figure(what=name, measured="nothing", goal="a result", met=False, why=f"failed: {error}"))
+            continue
         if arguments.data is None:  # what is committed is of the digits
-            _write(name, results[name])
+            _write(name, measured)
         if not arguments.json:
             for line in MEASUREMENTS[name].lines(measured):
                 print(line, flush=True)
-        if name in PROMISE:
-            figures += MEASUREMENTS[name].figures(measured)
+        judged = MEASUREMENTS[name].figures(measured) if name in PROMISE else []
+        figures += judged
+        results[name] = {**measured, "figures": [asdict(figure) for figure in judged]}
     if arguments.json:
         print(json.dumps(results, indent=2, ensure_ascii=False))
-        return
-    for line in summary(figures, seconds=time.perf_counter() - began):
-        print(line)
+    else:
+        print("\n".join(summary(figures, seconds=time.perf_counter() - began)))
+    if any("failed" in result for result in results.values()):
+        sys.exit(1)
 
 
 def summary(figures: Sequence[Figure], *, seconds: float) -> list[str]:
@@ -130,11 +135,23 @@ def summary(figures: Sequence[Figure], *, seconds: float) -> list[str]:
     return ["", *map(str, figures), "", f"{goals}measured in {seconds / 60:.1f} minutes"]
 
 
-def _measure(name: str, *, full: bool) -> dict[str, Any]:
-    """Those of the promise know how to be quick."""
+def _measure(name: str, *, full: bool, data: Path | None) -> dict[str, Any]:
+    """What was found, how long that took, and on which machine. Those of the promise know how to be quick."""
     measurement = MEASUREMENTS[name]
-    measured: dict[str, Any] = measurement.measure(full=full) if name in PROMISE else measurement.measure()
-    return measured
+    began = time.perf_counter()
+    if data is not None:
+        measured = families.measure(data)
+    else:
+        measured = measurement.measure(full=full) if name in PROMISE else measurement.measure()
+    return {**measured, "took_seconds": round(time.perf_counter() - began, 1), "machine": machine()}
+
+
+def _told(name: str, error: Exception) -> str:
+    """An error of ours says what to do; of another the place is wanted too."""
+    if not isinstance(error, ConvatlasError):
+        traceback.print_exc()
+    print(f"{name}: {error}", file=sys.stderr, flush=True)
+    return str(error)
 
 
 def _write(name: str, result: dict[str, Any]) -> None:

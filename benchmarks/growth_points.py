@@ -77,14 +77,15 @@ def train_batch(pictures: str) -> dict[str, object]:
 
 
 def list_ours(folder: str) -> dict[str, object]:
-    """`open_pictures`: the names, classes and targets of all pictures."""
+    """`open_pictures`: the names, classes and targets of all pictures, in a process that is to train."""
     from convatlas.data.source import open_pictures
 
+    _import_torch()
     return _once(lambda: open_pictures(folder))
 
 
 def split_ours(folder: str) -> dict[str, object]:
-    """`open_data`: the same, in parts in which byte-equal pictures stay together."""
+    """`open_data`: the same, in parts in which byte-equal pictures stay together; no torch, as in `convatlas data`."""
     from convatlas.data.source import open_data
 
     return _once(lambda: open_data(folder))
@@ -94,6 +95,7 @@ def list_theirs(folder: str) -> dict[str, object]:
     """torchvision's `ImageFolder`: paths, classes and targets."""
     from torchvision.datasets import ImageFolder
 
+    _import_torch()
     return _once(lambda: ImageFolder(folder))
 
 
@@ -120,13 +122,7 @@ def _passes(pass_once: Callable[[], object]) -> dict[str, object]:
 
 
 def _once(work: Callable[[], object]) -> dict[str, object]:
-    """One pass and no more, as a process that is to train makes it. work: the bytes that it took beyond imports.
-
-    Such a process holds torch and torchvision, whoever indexes. Their objects are collected before: else the first who
-    keeps enough objects would pay for a collection over all of torch's.
-    """
-    for package in ("torch", "torchvision"):
-        importlib.import_module(package)
+    """One pass and no more. bytes: the most that the process held; work: how much of it beyond its imports."""
     gc.collect()
     forget_peak()  # that of the imports may lie above what is held now
     before = _held()
@@ -136,6 +132,12 @@ def _once(work: Callable[[], object]) -> dict[str, object]:
     most = _held()
     del kept
     return {"seconds": [seconds], "bytes": most, "work": None if most is None or before is None else most - before}
+
+
+def _import_torch() -> None:
+    """Both sides hold torch and torchvision: one who keeps enough objects pays for a collection over all of them."""
+    for package in ("torch", "torchvision"):
+        importlib.import_module(package)
 
 
 def _held() -> int | None:

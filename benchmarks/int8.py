@@ -1,6 +1,7 @@
-"""The int8 graph against our own float32 graph, both on ONNX Runtime: time for one picture, and what is lost.
+"""The int8 graph against our own float32 graph: time for one picture, and what is lost.
 
-Time: `Predictor(engine="int8")` and `Predictor(engine="onnx")`, batch 1, two threads, blocks of calls in turn.
+Time: `Predictor(engine="int8")`, on the runtime that `quantize` took, against the quicker of our float32 engines on
+ONNX Runtime and OpenVINO; batch 1, two threads, each engine in a process of its own, in turn.
 ResNet-50 and MobileNetV2 have random weights, which cost the same arithmetic; EfficientNet-Lite0 has its published
 ones, LeNet-5 is trained on the embedded digits. The goal is judged on the geometric mean over the three large networks,
 and each is shown. LeNet-5's own arithmetic takes some microseconds, so its time is that of the call; it is shown alone.
@@ -12,12 +13,11 @@ slide of tissue): no class stands out there, and the smallest change of the logi
 agreement where the two best float32 logits lie at least 0.25 apart is shown beside it.
 """
 
+import contextlib
 import math
 import shutil
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.competitor import Competitor
 from benchmarks.figure import Figure
 from benchmarks.photograph_crops import crops, imagenet_photographs, other_photographs, write_crops
 from convatlas.api.quantize import quantize
 from convatlas.api.train import train
 from convatlas.data.preprocess import Preprocess
 from convatlas.data.source import open_data
-from convatlas.engine.bundle import Bundle, Quantised, read_bundle, write_bundle
+from convatlas.engine.bundle import Bundle, read_bundle, write_bundle
 from convatlas.engine.export import export_onnx
+from convatlas.engine.graph_records import Quantised
+from convatlas.engine.predict.engines import EngineKind, installed
 from convatlas.engine.predict.predictor import Predictor
 from convatlas.engine.processor import has_vnni
 from convatlas.engine.published import find_bundle
@@ -44,10 +47,10 @@ LITE0, LENET = "efficientnet_lite0", "lenet5_modern"
 EPOCHS = 8  # of the digits; the whole recipe takes 30
 CALIBRATION_CROPS, JUDGED_CROPS = 4, 50  # of each photograph; half of the former are calibrated on
 FASTER, LOST = 2.0, 1.0  # the goals: times, points
-ROUNDS, BLOCK = 15, 0.05  # seconds of float32 calls in a block
+FLOAT32: tuple[EngineKind, ...] = ("onnx", "openvino")
+ROUNDS, SECONDS = 7, 0.2  # of a turn
 DECIDED = 0.25
 JUDGED = (("imagenet", "photographs of ImageNet"), ("others", "photographs that are not of ImageNet"))
-SLOW = "networks of depthwise convolutions gain less from ONNX Runtime's int8 kernels than ResNet-50 does"
 
 
 def measure(*, full: bool = False) -> dict[str, Any]:
@@ -79,9 +82,7 @@ def lines(measured: dict[str, Any]) -> list[str]:
     says = {True: "has VNNI", False: "has no VNNI", None: "does not say whether it has VNNI"}[measured["vnni"]]
     shown = [f"int8 against float32, one picture, {measured['threads']} threads; the processor {says}:"]
     for name, row in measured["times"].items():
-        shown.append(
-            f"{name}: {row['float32_ms']:.2f} ms in float32, {row['int8_ms']:.2f} in int8: {_spread(row['ratios'])}"
-        )
+        shown.append(f"{_told(name, row)}: {_spread(ratios(row))}")
     digits = measured["digits"]
     shown.append(
         f"digits, {digits['pictures']} held out: {digits['float32']:.2%} in float32, {digits['int8']:.2%} in int8; "
@@ -98,18 +99,20 @@ def lines(measured: dict[str, Any]) -> list[str]:
 
 
 def figures(measured: dict[str, Any]) -> list[Figure]:
-    ratios = {name: statistics.median(row["ratios"]) for name, row in measured["times"].items()}
-    large = {name: ratio for name, ratio in ratios.items() if name != LENET}
+    medians = {name: statistics.median(ratios(row)) for name, row in measured["times"].items()}
+    large = {name: ratio for name, ratio in medians.items() if name != LENET}
     mean = math.prod(large.values()) ** (1 / len(large))
     each = ", ".join(f"{name} {ratio:.2f}" for name, ratio in large.items())
     judged = measured["vnni"] is True
-    slow = "no VNNI found in this processor, for which the goal is" if not judged else f"{each}: {SLOW}"
+    slow = "; ".join(_told(name, row) for name, row in measured["times"].items() if name != LENET)
+    if not judged:
+        slow = "no VNNI found in this processor, for which the goal is"
     digits = measured["digits"]
     lost = 100 * (digits["float32"] - digits["int8"])
     return [
         Figure(
             what="int8 against our float32, batch 1, two threads, geometric mean",
-            measured=f"{mean:.2f} times ({each}; LeNet-5, where the call is all, {ratios[LENET]:.2f})",
+            measured=f"{mean:.2f} times ({each}; LeNet-5, where the call is all, {medians[LENET]:.2f})",
             goal=f"≥ {FASTER:g} times with VNNI",
             met=judged and mean >= FASTER,
             why="" if judged and mean >= FASTER else slow,
@@ -162,26 +165,48 @@ def _random_bundle(folder: Path, name: str) -> Path:
 
 
 def _times(bundle: Path, rounds: int) -> dict[str, Any]:
-    """Blocks of calls in turn, each after a call that is not counted: threads of the other engine have then ended."""
-    preprocess = read_bundle(bundle, verify=False).preprocess
-    picture = np.random.default_rng(0).integers(0, 256, (1, *preprocess.shape), dtype=np.uint8)
-    float32, int8 = (Predictor(bundle, engine=engine, threads=THREADS).engine for engine in ("onnx", "int8"))
-    calls = max(1, round(BLOCK / _block(float32, picture, 3)))
-    pairs = [(_block(float32, picture, calls), _block(int8, picture, calls)) for _ in range(rounds)]
-    return {
-        "float32_ms": 1000 * statistics.median(first for first, _ in pairs),
-        "int8_ms": 1000 * statistics.median(second for _, second in pairs),
-        "ratios": [round(first / second, 3) for first, second in pairs],
-    }
+    """The median pass of each engine in each round; they take turns, and each round begins with another."""
+    kinds: list[EngineKind] = [kind for kind in (*FLOAT32, "int8") if installed(kind)]
+    seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
+    with contextlib.ExitStack() as running:
+        engines = {
+            kind: running.enter_context(
+                Competitor("benchmarks.int8_engines", kind, str(bundle), str(THREADS), threads=THREADS)
+            )
+            for kind in kinds
+        }
+        for kind, engine in engines.items():
+            if (taken := engine.ask({})) != kind:
+                raise RuntimeError(f"{taken} answers where {kind} was asked for")
+        for done in range(rounds):
+            for place in range(len(kinds)):
+                kind = kinds[(done + place) % len(kinds)]
+                seconds[kind].append(round(statistics.median(engines[kind].ask({"seconds": SECONDS})), 7))
+    record = read_bundle(bundle, verify=False).quantised
+    assert record is not None
+    return {"seconds": seconds, "runtime": record.runtime}
 
 
-def _block(engine: Callable[[NDArray[np.uint8]], object], picture: NDArray[np.uint8], calls: int) -> float:
-    """Seconds of a call."""
-    engine(picture)
-    started = time.perf_counter()
-    for _ in range(calls):
-        engine(picture)
-    return (time.perf_counter() - started) / calls
+def ratios(row: dict[str, Any]) -> list[float]:
+    """How many times as long as int8 the quicker float32 engine takes, round by round."""
+    seconds = row["seconds"]
+    return [float32 / int8 for float32, int8 in zip(seconds[_quicker(row)], seconds["int8"], strict=True)]
+
+
+def _quicker(row: dict[str, Any]) -> str:
+    return min((kind for kind in FLOAT32 if kind in row["seconds"]), key=lambda kind: _milliseconds(row, kind))
+
+
+def _milliseconds(row: dict[str, Any], kind: str) -> float:
+    return 1000 * statistics.median(row["seconds"][kind])
+
+
+def _told(name: str, row: dict[str, Any]) -> str:
+    float32 = _quicker(row)
+    return (
+        f"{name}: {_milliseconds(row, float32):.3g} ms in float32 on {float32}, {_milliseconds(row, 'int8'):.3g} ms in "
+        f"int8 on {row['runtime']}"
+    )
 
 
 def _agreement(bundle: Path, photographs: tuple[Path, ...], record: Quantised) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from importlib import metadata
 
 from convatlas.engine.processor import processor_name
 
+PACKAGES = ("torch", "torchvision", "timm", "onnxruntime", "openvino", "numpy", "pillow")  # ours and the peers'
+
 
 def machine() -> dict[str, object]:
     return {
@@ -15,8 +17,16 @@ def machine() -> dict[str, object]:
         "cores": os.cpu_count(),
         "system": platform.system(),
         "python": platform.python_version(),
-        **{name: metadata.version(name) for name in ("torch", "onnxruntime", "numpy")},
+        **{name: version for name in PACKAGES if (version := _version(name))},
     }
+
+
+def _version(package: str) -> str:
+    """ "" where it is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ import statistics
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -36,6 +36,7 @@ from benchmarks.competitor import Competitor
 from benchmarks.figure import Figure
 from benchmarks.warm_engines import BUNDLE, GRAPH, MEAN, OURS, PEER, PIXELS, STD, WEIGHTS, normalised
 from convatlas.catalog import card
+from convatlas.engine.predict.engines import EngineKind, installed
 
 # Ours, torchvision's, and how people call it.
 TITLES = {
@@ -60,7 +61,12 @@ def measure(
 ) -> dict[str, Any]:
     """Time the networks `names`, one after another. rounds: None for 5, 15 in full."""
     notes: list[str] = []
-    theirs = ["torchvision", "ONNX Runtime", "OpenVINO"]
+    ours = [kind for kind in OURS if kind == "auto" or installed(kind)]
+    theirs = ["torchvision", "ONNX Runtime"]
+    if "openvino" in ours:
+        theirs.append("OpenVINO")
+    else:
+        notes.append("OpenVINO was left out: it is not installed")
     if full and any(map(shutil.which, ("c++", "g++", "clang++", "cl"))):
         theirs.append("torch.compile")
     elif full:
@@ -71,6 +77,7 @@ def measure(
             rows += _network(
                 name,
                 batches=(1, 8, 32) if full else (1,),
+                ours=ours,
                 theirs=theirs,
                 rounds=rounds or (FULL_ROUNDS if full else ROUNDS),
                 seconds=seconds,
@@ -146,7 +153,7 @@ def _against_best(row: Mapping[str, Any]) -> Figure:
     return Figure(
         what=f"{TITLES[row['model']]}, one picture, against the best bare engine ({best})",
         measured=f"{told_ratio(values)} times as fast; {share(row):.0%} of the rate of matrix products",
-        goal=f"never under {NEVER_UNDER:g}",
+        goal=f"median at least {NEVER_UNDER:g}",
         met=met,
         why="" if met else _why(row, best),
     )
@@ -155,7 +162,7 @@ def _against_best(row: Mapping[str, Any]) -> Figure:
 def _why(row: Mapping[str, Any], best: str) -> str:
     """Which of our engines was taken, which would have been quickest, and what is in our time alone."""
     medians = _medians(row)
-    quickest = min((name for name in OURS if name != "auto"), key=lambda name: medians[name])
+    quickest = min((name for name in OURS if name != "auto" and name in medians), key=lambda name: medians[name])
     told = f"{best} alone takes {told_seconds(medians[best])} for floats that are normalised already, ours "
     told += f"{told_seconds(medians['auto'])} for uint8 pixels on {row['engine']}"
     if quickest != row["engine"] and medians[quickest] < medians["auto"]:
@@ -173,7 +180,14 @@ def _medians(row: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _network(
-    name: str, *, batches: Sequence[int], theirs: Sequence[str], rounds: int, seconds: float, matrix: Competitor
+    name: str,
+    *,
+    batches: Sequence[int],
+    ours: Sequence[EngineKind | Literal["auto"]],
+    theirs: Sequence[str],
+    rounds: int,
+    seconds: float,
+    matrix: Competitor,
 ) -> list[dict[str, Any]]:
     """A row a size of batch."""
     with tempfile.TemporaryDirectory(prefix="convatlas-", ignore_cleanup_errors=True) as temporary:
@@ -188,10 +202,14 @@ def _network(
 
             with start("auto") as first:
                 engine = str(first.ask({"batch": 1})["engine"])  # measures and remembers: nothing else runs meanwhile
-            competitors = {kind: start(kind) for kind in (*OURS, *theirs)}
+            competitors = {kind: start(kind) for kind in (*ours, *theirs)}
             rows = []
             for batch in batches:
-                differences = _compare({kind: each.ask({"batch": batch}) for kind, each in competitors.items()})
+                answers = {kind: each.ask({"batch": batch}) for kind, each in competitors.items()}
+                for kind, answered in answers.items():
+                    if kind != "auto" and answered["engine"] != kind:
+                        raise RuntimeError(f"{answered['engine']} answers where {kind} was asked for")
+                differences = _compare(answers)
                 taken: dict[str, list[float]] = {kind: [] for kind in competitors}
                 rates = []
                 kinds = list(competitors)

@@ -10,12 +10,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.competitor import serve
+from convatlas.engine.predict.engines import EngineKind
 
 Array = NDArray[Any]
 Pass = Callable[[], Array]  # one answer; its input is ready
@@ -119,7 +120,7 @@ def _torch_passes(network: Any, folder: Path) -> Passes:
     return passes
 
 
-OURS = ("auto", "onnx", "openvino", "torch")
+OURS: tuple[EngineKind | Literal["auto"], ...] = ("auto", "onnx", "openvino", "torch")
 THEIRS: dict[str, Callable[[Path, int], Passes]] = {
     "torchvision": _torchvision,
     "ONNX Runtime": _onnxruntime,

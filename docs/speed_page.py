@@ -32,8 +32,8 @@ def page() -> str:
         "# Speed, measured\n",
         "What the library promises of its speed, beside what was measured: ratios of times or memory, of the same work "
         "on the same machine, all competitors in turn within one run; the median, and in brackets the smallest and "
-        "the largest. `make bench` measures it anew in some 20 minutes on two cores, `make bench-full` at length, and "
-        "`make docs` writes this page from the results.\n",
+        "the largest where there are several rounds. `make bench` measures it anew in some 20 minutes on two cores, "
+        "`make bench-full` at length, and `make docs` writes this page from the results.\n",
         *_table(results),
         "",
     ]

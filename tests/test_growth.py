@@ -83,12 +83,12 @@ def test_what_was_not_measured_is_not_compared() -> None:
 @pytest.mark.parametrize(
     ("ours", "held", "met"),
     [
-        ([1.0, 3.3, 2.0], 10**9, True),  # to split takes three times as long, and twice the memory, half of it imports
+        ([1.0, 3.3, 2.0], 5 * 10**8, True),  # to split takes three times as long, and twice the memory
         ([1.0, 3.4, 2.0], 10**8, False),  # the slowest counts
-        ([1.0, 2.0, 2.0], 10**9 + 1, False),
+        ([1.0, 2.0, 2.0], 5 * 10**8 + 1, False),
     ],
 )
-def test_the_goal_of_a_million_is_that_of_the_slowest_and_of_memory_beyond_imports(
+def test_the_goal_of_a_million_is_that_of_the_slowest_and_of_all_memory(
     ours: list[float], held: int, *, met: bool
 ) -> None:
     row = a_million(ours=ours, theirs=[5.0] * 3, held=held)
@@ -98,7 +98,7 @@ def test_the_goal_of_a_million_is_that_of_the_slowest_and_of_memory_beyond_impor
     assert bool(figure.why) != met
     assert "on the disk" in on_disk.what
     assert on_disk.why == (
-        "the dearest run took 15 s and 100 MB beyond imports; to list them takes 5 s, in memory (/dev/shm) 2 s; to "
+        "the dearest run took 15 s and 200 MB; to list them takes 5 s, in memory (/dev/shm) 2 s; to "
         "split them, which opens every file that shares its size with another, takes 10 s more, in memory (/dev/shm) "
         "4 s more"
     )
@@ -139,14 +139,14 @@ def test_a_million_are_indexed_in_memory_and_on_the_disk(monkeypatch: pytest.Mon
 
 @pytest.mark.every_variant
 @pytest.mark.parametrize("kind", growth.INDEXERS)
-def test_whoever_indexes_holds_torch(kind: str, tmp_path: Path) -> None:
+def test_who_is_compared_holds_torch_and_who_is_judged_has_none(kind: str, tmp_path: Path) -> None:
     growth.write_files(tmp_path, 1_000)
     code = (
         "import sys; from benchmarks import growth_points as points; "
-        f"points.KINDS[{kind!r}]({str(tmp_path)!r}); print({{'torch', 'torchvision'}} <= set(sys.modules))"
+        f"points.KINDS[{kind!r}]({str(tmp_path)!r}); print(sorted({{'torch', 'torchvision'}} & set(sys.modules)))"
     )
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    assert told.split() == ["True"]
+    assert told.strip() == ("[]" if kind == "split_ours" else "['torch', 'torchvision']")
 
 
 def test_each_way_to_index_finds_all_files(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from convatlas.api import quantize as module
 from convatlas.api.quantize import quantize
-from convatlas.engine.bundle import ONNX_INT8, Runtime, read_bundle
+from convatlas.engine.bundle import ONNX_INT8, read_bundle
+from convatlas.engine.graph_records import Runtime
 from convatlas.engine.predict import engines, timing
 from convatlas.engine.predict.engines import Engine, on_runtime
 from convatlas.engine.predict.predictor import Predictor

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from convatlas.data.preprocess import Preprocess
-from convatlas.engine.bundle import Bundle, Parity, read_bundle, update_bundle, write_bundle
+from convatlas.engine.bundle import Bundle, read_bundle, update_bundle, write_bundle
+from convatlas.engine.graph_records import Parity
 
 PARITY = Parity(
     max_difference=2e-6, tolerance=1e-4, same_top1=9, pictures=9, data="corners test", opset=18, versions={"onnx": "1"}

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from convatlas.api.graph_facts import tell_report
 from convatlas.data.picture_set import PictureSet
 from convatlas.data.preprocess import Preprocess
-from convatlas.engine.bundle import Parity, bundle_folder, read_bundle
+from convatlas.engine.bundle import bundle_folder, read_bundle
 from convatlas.engine.export import check_packages, export_onnx
+from convatlas.engine.graph_records import Parity
 from convatlas.engine.held_out import held_out, own_held_out
 from convatlas.errors import DataError, PictureError, UsageError
 

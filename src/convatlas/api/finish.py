@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from convatlas.api.report import write_run_report
 from convatlas.data.loader import Pictures, Readable, make_loader
-from convatlas.engine.bundle import Bundle, Parity, write_bundle
+from convatlas.engine.bundle import Bundle, write_bundle
 from convatlas.engine.device import make_accelerator
 from convatlas.engine.evaluate import Answers, answer_all
 from convatlas.engine.export import export_onnx
+from convatlas.engine.graph_records import Parity
 from convatlas.engine.in_parts import InParts, Say
 from convatlas.engine.no_memory import memory_for
 from convatlas.engine.plan import Plan

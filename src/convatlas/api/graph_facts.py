@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from convatlas.engine.bundle import Parity, Quantised, read_bundle
+from convatlas.engine.bundle import read_bundle
+from convatlas.engine.graph_records import Parity, Quantised
 from convatlas.engine.run import run_around
 from convatlas.report.graph_rows import replace_graph_rows
 

@@ -14,17 +14,8 @@ from numpy.typing import NDArray
 from convatlas.api.graph_facts import tell_report
 from convatlas.data.picture_set import PictureSet
 from convatlas.data.preprocess import Preprocess
-from convatlas.engine.bundle import (
-    ONNX,
-    ONNX_DATA,
-    ONNX_INT8,
-    RUNTIMES,
-    Bundle,
-    Quantised,
-    Runtime,
-    read_bundle,
-    update_bundle,
-)
+from convatlas.engine.bundle import ONNX, ONNX_DATA, ONNX_INT8, Bundle, read_bundle, update_bundle
+from convatlas.engine.graph_records import RUNTIMES, Quantised, Runtime
 from convatlas.engine.held_out import two_parts
 from convatlas.engine.int8 import write_int8
 from convatlas.engine.int8_loss import FLOAT32, Measured, in_chunks, measure_loss

@@ -7,7 +7,7 @@ from pathlib import Path
 from convatlas.api.graph_facts import graph_facts
 from convatlas.catalog import card
 from convatlas.data.picture_set import PictureSet
-from convatlas.engine.bundle import Parity
+from convatlas.engine.graph_records import Parity
 from convatlas.engine.plan import Plan
 from convatlas.metrics.summary import ClassifySummary, Summary, WrongLabels, WrongPicture
 from convatlas.report.run_report import PictureCard, RunReport, Setting, write_report

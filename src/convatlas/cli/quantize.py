@@ -8,7 +8,7 @@ import typer
 from convatlas.cli.output import AsJson, note, print_json, print_line
 
 if TYPE_CHECKING:
-    from convatlas.engine.bundle import Runtime
+    from convatlas.engine.graph_records import Runtime
 
 
 def quantize(

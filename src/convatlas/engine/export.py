@@ -16,12 +16,12 @@ from convatlas.engine.bundle import (
     ONNX_INT8,
     SIZE_NAMES,
     Bundle,
-    Parity,
     bundle_folder,
     read_bundle,
     update_bundle,
 )
 from convatlas.engine.deploy import Deployed, load_deployed
+from convatlas.engine.graph_records import Parity
 from convatlas.engine.predict.answer import same_answers
 from convatlas.engine.predict.onnx_engine import OnnxEngine, first_line
 from convatlas.engine.predict.prepared import prepare_graph

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from convatlas.data.picture_set import PictureSet
 from convatlas.data.preprocess import Preprocess
-from convatlas.engine.bundle import Bundle, Runtime
+from convatlas.engine.bundle import Bundle
+from convatlas.engine.graph_records import Runtime
 from convatlas.engine.predict.answer import probabilities, same_answers
 from convatlas.engine.predict.engines import Engine
 from convatlas.errors import DataError, PictureError

@@ -8,7 +8,8 @@ from typing import Final, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from convatlas.engine.bundle import ONNX, ONNX_DATA, ONNX_INT8, Bundle, Runtime
+from convatlas.engine.bundle import ONNX, ONNX_DATA, ONNX_INT8, Bundle
+from convatlas.engine.graph_records import Runtime
 from convatlas.engine.predict.onnx_engine import OnnxEngine
 from convatlas.engine.predict.openvino_engine import OpenVinoEngine
 from convatlas.engine.predict.prepared import onnxruntime_version, prepared_graph
