@@ -2,8 +2,9 @@
 
 FOLDER holds the prepared network. The command {} is answered as soon as the network is loaded; {"pictures": FOLDER,
 "count": N, "batch": B} with the seconds that the first N pictures of a folder took, their best classes and the peak of
-memory; the same with "logits" with the logits of each, less their mean; {"pictures": FOLDER, "memory": [A, B, ...]}
-with the memory held after A, after B ... of them. Memory is null where the system does not tell.
+memory; the same with "logits" with the logits of each, less their mean, with "alone" with the pictures a second that
+ours decodes on all threads, and that its network answers; {"pictures": FOLDER, "memory": [A, B, ...]} with the memory
+held after A, after B ... of them. Memory is null where the system does not tell.
 """
 
 import itertools
@@ -11,6 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 
 from benchmarks.competitor import serve
 from benchmarks.memory import held_memory, is_told, peak_memory
+from convatlas.data.pictures import decode_image
 
 BUNDLE, WEIGHTS, PEER = "bundle", "theirs.safetensors", "peer.json"
 OURS, THEIRS = ("reduced", "exact"), ("0 workers", "2 workers")
@@ -44,6 +47,23 @@ class Ours:
 
     def best(self, pictures: Path, count: int, batch: int) -> list[int]:
         return [answer.top.index for answer in self.predictor.iterate(_sources(pictures, count), top=1)]  # type: ignore[union-attr]  # no Failure: all are made here
+
+    def alone(self, pictures: Path, count: int) -> dict[str, float]:
+        """Pictures a second that the workers decode and fit, and that they answer, where they do nothing else."""
+        predictor = self.predictor
+        with ThreadPoolExecutor(predictor.workers) as threads:
+            started = time.perf_counter()
+            pixels = np.stack(list(threads.map(self._pixels, _sources(pictures, count))))
+            decoded = time.perf_counter()
+            size = predictor.batch_size
+            list(threads.map(predictor.engine, (pixels[first : first + size] for first in range(0, count, size))))
+            answered = time.perf_counter()
+        return {"decode": round(count / (decoded - started), 1), "network": round(count / (answered - decoded), 1)}
+
+    def _pixels(self, source: Any) -> NDArray[np.uint8]:
+        preprocess = self.predictor.bundle.preprocess
+        reduction = None if self.predictor.exact else preprocess.reduction
+        return preprocess.fitted(decode_image(source.picture, source.name, reduction=reduction))
 
     def logits(self, pictures: Path, count: int, batch: int) -> NDArray[np.float64]:
         return np.log(self.predictor.probabilities(_sources(pictures, count)))
@@ -135,6 +155,9 @@ def answer(loop: Loop, command: dict[str, Any]) -> Any:
     if "logits" in command:
         logits = loop.logits(*work)  # less their mean, for ours come from probabilities, which do not tell it
         return (logits - logits.mean(axis=1, keepdims=True)).round(6).tolist()
+    if "alone" in command:
+        assert isinstance(loop, Ours)
+        return loop.alone(*work[:2])
     started = time.perf_counter()
     best = loop.best(*work)
     seconds = time.perf_counter() - started

@@ -1,5 +1,6 @@
-"""The memory that this process holds, and the most that it has held."""
+"""The memory that this process and its workers hold, and the most that it has held."""
 
+import multiprocessing
 from pathlib import Path
 
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")  # Linux
@@ -29,8 +30,18 @@ def held_memory() -> int:
     return _told("VmRSS:")
 
 
+def workers_memory() -> int:
+    """In bytes, now: what the processes that `multiprocessing` started hold, less what they share. Linux only."""
+    rollups = [Path(f"/proc/{worker.pid}/smaps_rollup") for worker in multiprocessing.active_children()]
+    return sum(_of(rollup, f"Private_{kind}:") for rollup in rollups for kind in ("Clean", "Dirty", "Hugetlb"))
+
+
 def _told(name: str) -> int:
-    for line in _STATUS.read_text(encoding="utf-8").splitlines():
+    return _of(_STATUS, name)
+
+
+def _of(file: Path, name: str) -> int:
+    for line in file.read_text(encoding="utf-8").splitlines():
         if line.startswith(name):
             return int(line.split()[1]) * 1024
-    raise OSError(f"{_STATUS} does not tell {name}")
+    raise OSError(f"{file} does not tell {name}")

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import sys
 import tempfile
 import time
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.memory import forget_peak, peak_memory
+from benchmarks.memory import forget_peak, peak_memory, workers_memory
 from convatlas.engine.observer import Observer
 
 if TYPE_CHECKING:
@@ -54,9 +55,10 @@ class Clock:
 
     def epoch(self) -> None:
         """Tell of the epoch, then wait for an order. The first is there to warm up: the peak of memory begins later."""
-        peak = peak_memory() if self.known else None
+        peak, workers = (peak_memory(), workers_memory()) if self.known else (None, None)
         speed = self.pictures / (self.last - self.started)
-        print(json.dumps({**self.facts, "pictures_per_second": speed, "peak_bytes": peak}), flush=True)
+        memory = {"peak_bytes": peak, "workers_bytes": workers}
+        print(json.dumps({**self.facts, "pictures_per_second": speed, **memory}), flush=True)
         if not self.known:
             self.known = forget_peak()
         if not sys.stdin.readline():
@@ -274,6 +276,29 @@ def digits_plain(epochs: int, *, workers: int, distorted: bool) -> list[float]:
             loss.backward()
             optimizer.step()
             total += loss.item() * len(answers)
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+def digits_bare(epochs: int) -> list[float]:
+    """Seconds of each epoch of the steps alone, over and over on one batch that is ready: no loop can be quicker."""
+    from convatlas.data.source import open_data
+    from convatlas.models import create_model
+
+    torch.set_num_threads(THREADS)
+    torch.manual_seed(0)
+    network = create_model("lenet5_modern", in_channels=1, num_classes=10).train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=RATE, momentum=MOMENTUM, weight_decay=DECAY, fused=True)
+    criterion = nn.CrossEntropyLoss()
+    images, answers = torch.randn(DIGITS_BATCH, 1, 32, 32), torch.arange(DIGITS_BATCH) % 10
+    steps = math.ceil(len(open_data("digits").train) / DIGITS_BATCH)
+    seconds = []
+    for _ in range(epochs):
+        started = time.perf_counter()
+        for _ in range(steps):
+            optimizer.zero_grad()
+            criterion(network(images), answers).backward()
+            optimizer.step()
         seconds.append(time.perf_counter() - started)
     return seconds
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from benchmarks import __main__ as command
-from benchmarks import gpu, start_up, warm, warm_engines
+from benchmarks import gpu, int8, start_up, warm, warm_engines
 from benchmarks.competitor import Competitor
 from benchmarks.figure import Figure
 from torch import nn
@@ -120,7 +120,8 @@ def test_a_competitor_answers_in_its_own_process_until_it_is_closed():
 def test_warm_prediction_of_the_smallest_network():
     (found,) = warm.measure(["mobilenet_v2"], rounds=1, seconds=0.0)["rows"]
     assert found["engine"] in {"onnx", "openvino", "torch"}
-    assert set(found["seconds"]) == {*warm_engines.OURS, "torchvision", "ONNX Runtime", "OpenVINO"}
+    ours = {*warm_engines.OURS} - {"torch"}  # which only a full run has
+    assert set(found["seconds"]) == {*ours, "torchvision", "ONNX Runtime", "OpenVINO"}
     assert all(len(taken) == 1 for taken in found["seconds"].values())
     assert found["macs"] == 300_774_272
     assert 0 < max(found["differences"].values()) <= warm.AGREEMENT  # others add up in another order
@@ -237,6 +238,44 @@ def test_a_figure_contradicts_itself(wrong: dict[str, Any]):
         Figure(what="speed", measured="3", **wrong)
 
 
+# --- int8
+
+
+def an_int8_row(*, int8: float, onnx: float = 4.0, openvino: float = 3.0) -> dict[str, Any]:
+    taken = {"onnx": onnx, "openvino": openvino, "int8": int8}
+    return {"seconds": {name: [value, 2 * value, value] for name, value in taken.items()}, "runtime": "openvino"}
+
+
+def an_int8_result(*, int8: float, same: float, vnni: bool | None = True) -> dict[str, Any]:
+    agreement = {"photographs": 2, "pictures": 100, "same": same, "decided": 0.9, "same_decided": 0.999, "rms": 0.1}
+    return {
+        "vnni": vnni,
+        "threads": 2,
+        "times": {name: an_int8_row(int8=int8) for name in ("resnet50", "lenet5_modern")},
+        "digits": {"pictures": 1000, "float32": 0.97, "int8": 0.97, "float32_bytes": 4, "int8_bytes": 1},
+        "agreement": {"imagenet": agreement, "others": {**agreement, "same": 1.0}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("int8_time", "same", "vnni", "met"),
+    [
+        (1.0, 0.995, True, [True, True, True, True]),
+        (2.0, 0.985, True, [False, True, False, True]),  # against the quicker float32 engine
+        (1.0, 0.995, None, [False, True, True, True]),
+    ],
+)
+def test_int8_figures(int8_time: float, same: float, vnni: bool | None, met: list[bool]):
+    figures = int8.figures(an_int8_result(int8=int8_time, same=same, vnni=vnni))
+    assert [figure.met for figure in figures] == met
+    assert figures[0].measured.startswith("3.00 times" if int8_time == 1 else "1.50 times")
+    if int8_time == 2:
+        assert figures[0].why == "resnet50: 3e+03 ms in float32 on openvino, 2e+03 ms in int8 on openvino"
+
+
+# --- The command
+
+
 @pytest.fixture
 def measurements(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """Three that only note that they were asked: two of the promise, of which one was met."""
@@ -295,7 +334,28 @@ def test_the_figures_come_last(measurements: list[str], capsys: pytest.CaptureFi
 
 def test_json_is_json_alone(measurements: list[str], capsys: pytest.CaptureFixture[str]):
     command.main(["slow", "--json"])
-    assert json.loads(capsys.readouterr().out)["slow"]["value"] == 1
+    told = json.loads(capsys.readouterr().out)["slow"]
+    assert told["value"] == 1
+    assert told["took_seconds"] >= 0
+    (figure,) = told["figures"]
+    assert (figure["what"], figure["goal"], figure["met"], figure["why"]) == ("slow", "2", False, "too slow")
+
+
+def test_one_that_fails_leaves_the_others(
+    measurements: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    def fails(*, full: bool = False) -> dict[str, Any]:
+        raise RuntimeError("an engine has ended")
+
+    monkeypatch.setattr(command.MEASUREMENTS["swift"], "measure", fails)
+    with pytest.raises(SystemExit) as ended:
+        command.main([])
+    assert ended.value.code == 1
+    out, err = capsys.readouterr()
+    assert "swift: nothing (goal a result: missed: failed: an engine has ended)" in out.splitlines()
+    assert "0 of 2 goals met" in out
+    assert "swift: an engine has ended" in err
+    assert [file.stem for file in tmp_path.iterdir()] == ["slow"]  # what was found before stays
 
 
 @pytest.mark.parametrize("words", [["swfit"], ["--only", "slow,swfit"]])

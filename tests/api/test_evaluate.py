@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from convatlas.api.evaluate import evaluate
 from convatlas.api.quantize import quantize
@@ -13,7 +14,8 @@ from convatlas.api.train import train
 from convatlas.cli import main
 from convatlas.data.preprocess import Preprocess
 from convatlas.engine.bundle import write_bundle
-from convatlas.errors import DataError, UsageError
+from convatlas.engine.deploy import load_deployed
+from convatlas.errors import DataError, OutOfMemoryError, UsageError
 from convatlas.models import create_model
 from tests.api.conftest import picture_folder
 from tests.engine.bundles import corners
@@ -48,6 +50,49 @@ def test_split_folders_are_measured_on_their_test_part(finished, tmp_path):
     result = evaluate(finished.path, tmp_path / "split")
     assert (result.summary.pictures, result.of) == (9, "split test (its own split)")
     assert evaluate(finished.path, tmp_path / "split", split="train").summary.split == "train"
+
+
+def memory_holds(monkeypatch, most: int) -> None:
+    """Every bundle's network holds so many pictures."""
+
+    def look(network, inputs):
+        if len(inputs[0]) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    def limited(folder):
+        bundle, deployed = load_deployed(folder)
+        deployed.network.register_forward_pre_hook(look)
+        return bundle, deployed
+
+    monkeypatch.setattr("convatlas.api.evaluate.load_deployed", limited)
+
+
+@pytest.mark.parametrize("views", ["single", "ten-crop"])
+def test_what_does_not_fit_into_memory_is_answered_in_parts_aloud(finished, monkeypatch, capsys, views):
+    whole = evaluate(finished.path, views=views)
+    memory_holds(monkeypatch, 4)
+    heard: list[str] = []
+    parts = evaluate(finished.path, views=views, say=heard.append)
+    assert len(heard) == 1
+    assert heard[0].startswith("evaluation: a batch of ")
+    assert parts.summary.confusion.tolist() == whole.summary.confusion.tolist()
+    assert parts.summary.loss == pytest.approx(whole.summary.loss, rel=1e-5)
+    with pytest.warns(UserWarning, match="does not fit into memory, going on with"):
+        evaluate(finished.path, views=views)
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", str(finished.path), "--views", views])
+    assert ended.value.code == 0
+    assert heard[0] in " ".join(capsys.readouterr().err.split())
+
+
+def test_not_even_one_picture_in_memory_is_an_error_in_words(finished, monkeypatch, capsys):
+    memory_holds(monkeypatch, 0)
+    with pytest.raises(OutOfMemoryError, match="evaluation: not even one picture of 3 x"):
+        evaluate(finished.path)
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", str(finished.path)])
+    assert ended.value.code == 1
+    assert "evaluation: not even one picture" in " ".join(capsys.readouterr().err.split())
 
 
 def test_report_and_metrics_are_written(finished, tmp_path):
@@ -196,4 +241,5 @@ def test_reports_say_how_near_the_graphs_come(finished, tmp_path):
     evaluate(tmp_path / "b", tmp_path / "other", report=tmp_path / "r.html")
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert compared in page
-    assert f"{record.loss:.2f} points lost (allowed 100) on {record.pictures} pictures (the other half of" in page
+    assert f"{record.loss:.2f} points lost (allowed 100)" in page
+    assert f"same answer on {record.same_answer} of {record.pictures} pictures (the other half of" in page

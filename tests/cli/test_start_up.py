@@ -16,10 +16,11 @@ ALLOWED = {
     "costs": set(),
     "runs": set(),
     "data check": {"rich"},
+    "export": {"torch", "onnxruntime", "onnx"},
+    "quantize": {"onnxruntime", "onnx"},
     "predict, exported": {"onnxruntime", "rich"},
     "predict, int8": {"onnxruntime", "rich"},
     "predict, on torch": {"torch", "rich"},
-    "quantize": {"onnxruntime", "onnx"},
     "show": {"torch"},
     "draw": {"torch"},
     "plot": {"matplotlib"},
@@ -28,7 +29,6 @@ ALLOWED = {
     "field": {"torch"},
     "train --dry-run": {"torch", "accelerate"},
     "evaluate": {"torch", "accelerate"},
-    "export": {"torch", "onnxruntime", "onnx"},
     "doctor": {"torch"},
 }
 

@@ -1,5 +1,6 @@
 """Measure a bundle on pictures that it was not trained on."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +16,7 @@ from convatlas.engine.bundle import Bundle, bundle_folder
 from convatlas.engine.deploy import load_deployed
 from convatlas.engine.device import make_accelerator
 from convatlas.engine.evaluate import answer_all
+from convatlas.engine.in_parts import InParts, Say
 from convatlas.engine.run import read_membership, run_around
 from convatlas.engine.seeding import prepare_torch
 from convatlas.engine.versions import versions
@@ -63,6 +65,7 @@ def evaluate(
     threads: int | None = None,
     report: str | Path | None = None,
     metrics: str | Path | None = None,
+    say: Say | None = None,
 ) -> Evaluation:
     """Every measure of a bundle (or a run's bundle) on labelled pictures.
 
@@ -72,8 +75,10 @@ def evaluate(
     views: of each picture. "single": as the bundle answers. "ten-crop": AlexNet's, see `data.views.ten_crops`.
     "dense": the whole picture and its mirror image, see `models.dense`. With the last two, the probabilities of the
     views at the bundle's temperature are averaged. Their mean is measured, so the summary's own temperature is 1.
+    say: is told, in words for people, where a batch does not fit into memory and is answered in smaller ones. None: a
+    warning.
     Raises UsageError when there are no such pictures or views, DataError when the data's labels or classes are not the
-    bundle's.
+    bundle's, OutOfMemoryError when not even one picture fits into memory.
     """
     chosen_views = named_views(views)
     prepare_torch(threads=threads, deterministic=False)
@@ -85,17 +90,17 @@ def evaluate(
     _check_labels(bundle, chosen.pictures)
     _check_classes(bundle, chosen.pictures)
     accelerator = make_accelerator(device, "float32")
-    deployed = deployed.to(accelerator.device)
+    answering = InParts(deployed.to(accelerator.device), what="evaluation", say=say or _warn)
     task = make_task(bundle.task, bundle.model, bundle.classes)
     if single:
         readable = read_all(chosen.pictures, bundle.preprocess, threads=threads or 4)
         dataset = Pictures(readable.pictures, bundle.preprocess, kept=readable.kept)
-        logits = answer_all(deployed, make_loader(dataset, batch_size=64, shuffle=False, workers=0)).logits
+        logits = answer_all(answering, make_loader(dataset, batch_size=64, shuffle=False, workers=0)).logits
         temperature = bundle.temperature
     else:  # other pixels than the preprocess gives: none are kept
         readable = read_all(chosen.pictures, bundle.preprocess, cache_bytes=0, threads=threads or 4)
         join = partial(task.join_views, temperature=bundle.temperature)
-        logits = answer_views(deployed, readable.pictures, cut, join)
+        logits = answer_views(answering, readable.pictures, cut, join)
         temperature = 1.0
     summary = task.summarise(
         logits,
@@ -141,6 +146,10 @@ def evaluate(
         skipped=readable.failures,
         notes=chosen.notes,
     )
+
+
+def _warn(words: str) -> None:
+    warnings.warn(words, stacklevel=2)
 
 
 def _choose(folder: Path, bundle: Bundle, data: str | Path | None, split: str | None) -> _Chosen:

@@ -42,7 +42,15 @@ def evaluate(
     from convatlas.metrics.summary import ClassifySummary
 
     result = evaluate_bundle(
-        bundle, data, split=split, views=views, device=device, threads=threads, report=report, metrics=metrics
+        bundle,
+        data,
+        split=split,
+        views=views,
+        device=device,
+        threads=threads,
+        report=report,
+        metrics=metrics,
+        say=note,
     )
     summary = result.summary
     for text in result.notes:
