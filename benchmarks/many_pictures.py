@@ -4,8 +4,8 @@ Ours is `Predictor.iterate` over the files of the folder, on ONNX Runtime, with 
 `Resize`, `CenterCrop`, `ToTensor` and `Normalize` of torchvision, a `DataLoader` and the network in eager mode under
 `inference_mode`; with no worker and with two, of which the one with the smaller median counts. A pass is eight batches
 of theirs, four for each worker, and the workers stay from pass to pass. The networks are torchvision's ResNet-50 and
-MobileNetV2 and timm's EfficientNet-Lite0. Both sides have the same weights: Lite0's published ones; of the others
-random ones from one seed, with the normalisations' statistics taken from pictures.
+timm's EfficientNet-Lite0. Both sides have the same weights: Lite0's published ones; of ResNet-50 random ones from one
+seed, with the normalisations' statistics taken from pictures.
 
 The pictures are made here of 29 real photographs: parts of 500 x 375 pixels, as large as ImageNet's, and mosaics of
 4000 x 3000, all JPEGs of quality 90. Ours reduces large JPEGs while it decodes them, which is less work than theirs;
@@ -18,7 +18,8 @@ keep, so that with all pixels decoded one value in a thousand differs by 1 of 25
 difference may then be 5% of theirs. How many best classes are the same is told: those of random weights lie near each
 other. A ratio is pictures a second, ours over theirs in the same round; given is the median of the rounds, and the
 smallest and largest. "With start-up" adds the seconds from the process's start to the loaded network, to both. Memory
-is the peak of the main process; their worker processes' is not counted.
+is the peak of the main process; their worker processes' is not counted. Where a goal is missed, what ours does with
+decoding alone and with the network alone is told, of one pass of each behind the rounds.
 
 That memory stays flat is measured on small generated pictures: the straight line through what is held after 500, 1,000
 ... 3,000 of them, carried on to 100,000. With `--full` also through 10,000, 20,000 ... 100,000; what was found then is

@@ -30,10 +30,16 @@ def held_memory() -> int:
     return _told("VmRSS:")
 
 
-def workers_memory() -> int:
-    """In bytes, now: what the processes that `multiprocessing` started hold, less what they share. Linux only."""
+def workers_memory() -> int | None:
+    """In bytes, now: what the processes that `multiprocessing` started hold, less all that they share with another.
+
+    None where the system does not tell: only Linux does.
+    """
     rollups = [Path(f"/proc/{worker.pid}/smaps_rollup") for worker in multiprocessing.active_children()]
-    return sum(_of(rollup, f"Private_{kind}:") for rollup in rollups for kind in ("Clean", "Dirty", "Hugetlb"))
+    try:
+        return sum(_of(rollup, f"Private_{kind}:") for rollup in rollups for kind in ("Clean", "Dirty", "Hugetlb"))
+    except OSError:
+        return None
 
 
 def _told(name: str) -> int:

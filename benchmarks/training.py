@@ -16,7 +16,7 @@ hold for themselves at the end of an epoch, which is not the most that they do; 
 single items that pads, makes a tensor and normalises with torchvision, a `DataLoader` with none or two workers (the
 quicker one counts), the same batches of 64, the same SGD. Once without distortions, once turned, shifted, scaled and
 sheared by the recipe's measure: ours the batch as a whole, the plain loop picture by picture with torchvision's
-`RandomAffine`.
+`RandomAffine`. The steps alone are those of a fused SGD on one whole batch of random pixels, over and over.
 
 **The loop itself.** Each step of our loop on pictures in memory is followed by the same step of a bare loop (the same
 kind of network and of optimiser, the same number of pixels, one `loss.backward()`): what ours takes more.
@@ -84,8 +84,8 @@ def figures(measured: dict[str, Any]) -> list[Figure]:
             ours, theirs = speeds["convatlas"], speeds[other]
             our_rate, their_rate = statistics.median(ours), statistics.median(theirs)
             why = (
-                f"ours {our_rate:.1f} pictures a second, {LOOPS[other]} {their_rate:.1f}; the loop around our steps "
-                f"takes {_overhead_of(measured['overhead']):+.1f} % (below)"
+                f"ours {our_rate:.1f} pictures a second, {LOOPS[other]} {their_rate:.1f}; what our loop adds to "
+                f"the steps of ResNet-18 on pictures in memory is {_overhead_of(measured['overhead']):+.1f} % (below)"
             )
             found.append(_more(what, _ratios(ours, theirs), goal, why))
         found.append(_memory(name, network["peak_bytes"], network["workers_bytes"]))

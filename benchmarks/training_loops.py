@@ -281,7 +281,7 @@ def digits_plain(epochs: int, *, workers: int, distorted: bool) -> list[float]:
 
 
 def digits_bare(epochs: int) -> list[float]:
-    """Seconds of each epoch of the steps alone, over and over on one batch that is ready: no loop can be quicker."""
+    """Seconds of each epoch of the steps alone, over and over on one batch that is ready: all that a loop must do."""
     from convatlas.data.source import open_data
     from convatlas.models import create_model
 

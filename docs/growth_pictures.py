@@ -93,8 +93,7 @@ def _resolution(measured: Mapping[str, Any]) -> Iterator[_Chart]:
     ):
         points = [(point["side"], value(point)) for point in measured["resolution"] if point["bytes"]]
         lines = [_Line(name="prediction, one picture, torch", role="answer", points=points)]
-        # Words at 160 and 384 would meet their neighbours.
-        places = [place for place, _ in points if place not in (160, 384)]
+        places = [place for place, _ in points]
         yield _Chart(title=title, axis="side of the picture, pixels", lines=lines, across=short, up=up, places=places)
 
 

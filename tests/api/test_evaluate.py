@@ -95,6 +95,20 @@ def test_not_even_one_picture_in_memory_is_an_error_in_words(finished, monkeypat
     assert "evaluation: not even one picture" in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_network_that_does_not_fit_into_memory_is_an_error_in_words(finished, monkeypatch):
+    def no_memory(*args, **kwargs):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    def loaded(folder):
+        bundle, deployed = load_deployed(folder)
+        deployed.to = no_memory
+        return bundle, deployed
+
+    monkeypatch.setattr("convatlas.api.evaluate.load_deployed", loaded)
+    with pytest.raises(OutOfMemoryError, match=r"the evaluation of .* does not fit into memory"):
+        evaluate(finished.path)
+
+
 def test_report_and_metrics_are_written(finished, tmp_path):
     result = evaluate(finished.path, report=tmp_path / "r.html", metrics=tmp_path / "m.json")
     metrics = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))

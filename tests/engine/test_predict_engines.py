@@ -278,7 +278,7 @@ class _Off:
 @pytest.mark.parametrize(
     ("medians", "chosen"),
     [
-        ({"onnx": 1.0, "openvino": 0.993}, "onnx"),  # within what the measurement can tell
+        ({"onnx": 1.0, "openvino": 0.985}, "onnx"),  # within what the measurement can tell
         ({"onnx": 1.0, "openvino": 0.9}, "openvino"),
         ({"onnx": 1.0, "torch": 2.0}, "onnx"),
         ({"openvino": 1.0, "torch": 0.99}, "torch"),  # the usual one is not among them

@@ -17,6 +17,7 @@ from convatlas.engine.deploy import load_deployed
 from convatlas.engine.device import make_accelerator
 from convatlas.engine.evaluate import answer_all
 from convatlas.engine.in_parts import InParts, Say
+from convatlas.engine.no_memory import memory_for
 from convatlas.engine.run import read_membership, run_around
 from convatlas.engine.seeding import prepare_torch
 from convatlas.engine.versions import versions
@@ -78,7 +79,7 @@ def evaluate(
     say: is told, in words for people, where a batch does not fit into memory and is answered in smaller ones. None: a
     warning.
     Raises UsageError when there are no such pictures or views, DataError when the data's labels or classes are not the
-    bundle's, OutOfMemoryError when not even one picture fits into memory.
+    bundle's, OutOfMemoryError when not even one picture fits into memory, or the network does not.
     """
     chosen_views = named_views(views)
     prepare_torch(threads=threads, deterministic=False)
@@ -90,18 +91,19 @@ def evaluate(
     _check_labels(bundle, chosen.pictures)
     _check_classes(bundle, chosen.pictures)
     accelerator = make_accelerator(device, "float32")
-    answering = InParts(deployed.to(accelerator.device), what="evaluation", say=say or _warn)
     task = make_task(bundle.task, bundle.model, bundle.classes)
-    if single:
-        readable = read_all(chosen.pictures, bundle.preprocess, threads=threads or 4)
-        dataset = Pictures(readable.pictures, bundle.preprocess, kept=readable.kept)
-        logits = answer_all(answering, make_loader(dataset, batch_size=64, shuffle=False, workers=0)).logits
-        temperature = bundle.temperature
-    else:  # other pixels than the preprocess gives: none are kept
-        readable = read_all(chosen.pictures, bundle.preprocess, cache_bytes=0, threads=threads or 4)
-        join = partial(task.join_views, temperature=bundle.temperature)
-        logits = answer_views(answering, readable.pictures, cut, join)
-        temperature = 1.0
+    with memory_for(f"the evaluation of {bundle.model}"):
+        answering = InParts(deployed.to(accelerator.device), what="evaluation", say=say or _warn)
+        if single:
+            readable = read_all(chosen.pictures, bundle.preprocess, threads=threads or 4)
+            dataset = Pictures(readable.pictures, bundle.preprocess, kept=readable.kept)
+            logits = answer_all(answering, make_loader(dataset, batch_size=64, shuffle=False, workers=0)).logits
+            temperature = bundle.temperature
+        else:  # other pixels than the preprocess gives: none are kept
+            readable = read_all(chosen.pictures, bundle.preprocess, cache_bytes=0, threads=threads or 4)
+            join = partial(task.join_views, temperature=bundle.temperature)
+            logits = answer_views(answering, readable.pictures, cut, join)
+            temperature = 1.0
     summary = task.summarise(
         logits,
         readable.pictures.targets,

@@ -23,7 +23,7 @@ RECORD: Final = "engines.json"
 FORMAT_VERSION: Final = 1
 # torch.compile is not tried: it would compile anew in every process that uses it, whatever it gains there.
 TRIED: Final[tuple[EngineKind, ...]] = ("onnx", "openvino", "torch")
-NEARLY: Final = 0.99  # the usual engine is kept unless another takes less than this part of its time
+NEARLY: Final = 0.98  # the usual engine is kept unless another takes less than this part of its time
 AGREEMENT: Final = 1e-4  # of logits, times the largest of them where that is more than 1, as for an export
 
 
