@@ -4,6 +4,8 @@ import dataclasses
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,6 +49,31 @@ def lenet(exported: Path, tmp_path: Path) -> Path:
 
 def noise(count: int) -> NDArray[np.uint8]:
     return np.random.default_rng(3).integers(0, 256, (count, 1, 32, 32), dtype=np.uint8)
+
+
+# Of a process with a handler of signals, as torch's DataLoader sets one for the end of a worker.
+LET_GO_IN_A_THREAD = """
+import signal, subprocess, sys, threading
+from pathlib import Path
+from convatlas.engine.predict.openvino_engine import OpenVinoEngine
+heard = []
+signal.signal(signal.SIGCHLD, lambda *_: heard.append("a child ended"))
+engines = [OpenVinoEngine(Path(sys.argv[1]), threads=1)]
+thread = threading.Thread(target=engines.clear)
+thread.start()
+thread.join()
+subprocess.run([sys.executable, "-c", ""], check=True)
+print(heard[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGCHLD")
+def test_openvino_let_go_in_another_thread_leaves_signals_alone(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    graph = write_corners(tmp_path / "b") / ONNX
+    words = [sys.executable, "-c", LET_GO_IN_A_THREAD, str(graph)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a child ended\n", "")
 
 
 @pytest.mark.row("J-01")

@@ -1,6 +1,7 @@
 """The exported graph on OpenVINO: no torch. The extra `openvino`."""
 
 import functools
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,20 @@ from numpy.typing import NDArray
 
 from convatlas.engine.predict.onnx_engine import failed_run, first_line
 from convatlas.errors import EngineError, MissingExtra
+
+_CORE_LOCK = threading.Lock()
+
+
+@functools.cache
+def _core() -> Any:
+    """The one of this process, which never ends before it.
+
+    Where the processor has AMX, OpenVINO's plugin (seen in 2026.4) gives the thread that brings it a stack for signals,
+    and frees that in whatever thread the last user goes: in another one, the next signal would then end the process.
+    """
+    import openvino  # noqa: PLC0415
+
+    return openvino.Core()
 
 
 class OpenVinoEngine:
@@ -28,9 +43,12 @@ class OpenVinoEngine:
         Raises MissingExtra without OpenVINO, EngineError for a graph that it cannot use.
         """
         try:
-            import openvino  # noqa: PLC0415
+            with _CORE_LOCK:
+                self._core = _core()
         except ImportError as error:
             raise MissingExtra("predicting with OpenVINO", "openvino") from error
+        except RuntimeError as error:
+            raise EngineError(f"{graph}: OpenVINO cannot start ({first_line(error)})") from error
         self.path = graph
         self.name = name
         # Processors with bfloat16 would be used in bfloat16, which is another answer in the third digit.
@@ -38,7 +56,6 @@ class OpenVinoEngine:
         if threads is not None:
             self._settings["INFERENCE_NUM_THREADS"] = threads
         try:
-            self._core = openvino.Core()
             self._model = self._core.read_model(self.path)
             if size is not None:
                 self._model.reshape({"pixels": [*list(self._model.input("pixels").partial_shape)[:2], *size]})
