@@ -10,7 +10,6 @@ from PIL import Image
 
 import convatlas
 from convatlas.data.preprocess import Preprocess
-from convatlas.engine import export
 from convatlas.engine.bundle import write_bundle
 from convatlas.engine.doctor import diagnose
 from convatlas.engine.run import RunFolder
@@ -81,7 +80,9 @@ def test_evaluate(as_given: As, photos: Path, run: RunFolder, tmp_path: Path) ->
 
 def test_export(as_given: As, photos: Path, run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Path] = []
-    monkeypatch.setattr(export, "export_onnx", lambda path, _pictures, _data: seen.append(path))
+    monkeypatch.setattr(
+        "convatlas.api.export.export_onnx", lambda path, _pictures, _data, *, any_size: seen.append(path)
+    )
     convatlas.export_bundle(as_given(run.path), data=as_given(photos))
     convatlas.export_bundle(as_given(run.bundle), data=as_given(photos))
     assert seen == [run.bundle, run.bundle]
