@@ -30,12 +30,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.figure import Figure
 from benchmarks.growth_points import NETWORK, THREADS, TRAINING_SIDE
+from benchmarks.kept import kept, today
 
 ROOT = Path(__file__).parents[1]
 RESULT = Path(__file__).parent / "results" / "growth.json"
@@ -73,7 +73,7 @@ def measure(
         "rounds": rounds,
         **curves,
         "indexing": [_indexed(count, rounds, _in_memory(count)) for count in files],
-        "million": _million(rounds) if full else _kept(),
+        "million": _million(rounds) if full else kept(RESULT, "million"),
     }
 
 
@@ -223,7 +223,7 @@ def _million(rounds: int, count: int = MANY) -> dict[str, Any]:
     """In memory where that can be had, and on the disk."""
     in_memory = _in_memory(count)
     places = [in_memory, None] if in_memory else [None]
-    return {"measured": _today(), "rows": [_indexed(count, rounds, place) for place in places]}
+    return {"measured": today(), "rows": [_indexed(count, rounds, place) for place in places]}
 
 
 def _in_memory(count: int) -> str | None:
@@ -301,18 +301,6 @@ def _write_bundle(folder: Path, *, exported: bool) -> None:
     write_bundle(folder, bundle, {name: tensor.numpy() for name, tensor in network.state_dict().items()})
     if exported:
         export_onnx(folder, generated_pictures(preprocess)[:4], "4 generated pictures")
-
-
-def _kept() -> dict[str, Any] | None:
-    """What the last full run found of a million files; None where there was none."""
-    if not RESULT.exists():
-        return None
-    million: dict[str, Any] | None = json.loads(RESULT.read_text(encoding="utf-8")).get("million")
-    return million
-
-
-def _today() -> str:
-    return datetime.now(UTC).date().isoformat()
 
 
 def _median(point: Mapping[str, Any]) -> float:

@@ -32,7 +32,6 @@ import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,7 @@ import numpy as np
 
 from benchmarks.competitor import Competitor
 from benchmarks.figure import Figure
+from benchmarks.kept import kept, today
 from benchmarks.many_files import TINY, write_large, write_small
 from benchmarks.many_loops import BUNDLE, OURS, PEER, THEIRS, WEIGHTS
 
@@ -76,7 +76,7 @@ def measure(names: Sequence[str] = tuple(TITLES), *, full: bool = False) -> dict
             rows += _network(name, network, folder, FULL_ROUNDS if full else ROUNDS)
         last = folder / names[-1]
         memory = _memory(last, folder / "tiny", HELD)
-        many = {**_memory(last, folder / "many", FULL_HELD), "measured": _today()} if full else _kept()
+        many = {**_memory(last, folder / "many", FULL_HELD), "measured": today()} if full else kept(RESULT, "many")
     return {"threads": THREADS, "full": full, "rows": rows, "memory": memory, "many": many}
 
 
@@ -256,18 +256,6 @@ def _memory(network: Path, pictures: Path, after: Sequence[int]) -> dict[str, An
     write_small(pictures, after[-1], size=TINY)
     with Competitor("benchmarks.many_loops", "reduced", str(network), str(THREADS)) as ours:
         return {"after": list(after), "held": ours.ask({"pictures": str(pictures), "memory": list(after)})}
-
-
-def _kept() -> dict[str, Any] | None:
-    """What the last full run found of 100,000 pictures; None where there was none."""
-    if not RESULT.exists():
-        return None
-    many: dict[str, Any] | None = json.loads(RESULT.read_text(encoding="utf-8")).get("many")
-    return many
-
-
-def _today() -> str:
-    return datetime.now(UTC).date().isoformat()
 
 
 def _prepare(name: str, folder: Path) -> None:

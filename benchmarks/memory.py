@@ -33,7 +33,7 @@ def held_memory() -> int:
 def workers_memory() -> int | None:
     """In bytes, now: what the processes that `multiprocessing` started hold, less all that they share with another.
 
-    None where the system does not tell: only Linux does.
+    0 without such processes; None where the system does not tell, or where one has just ended.
     """
     rollups = [Path(f"/proc/{worker.pid}/smaps_rollup") for worker in multiprocessing.active_children()]
     try:

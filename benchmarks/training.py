@@ -121,7 +121,9 @@ def _memory(name: str, peaks: dict[str, int | None], workers: dict[str, int | No
     own = {loop: peak for loop, peak in peaks.items() if peak is not None}
     theirs = {loop: held for loop, held in workers.items() if held is not None}
     if len(own) < len(LOOPS) or len(theirs) < len(LOOPS):
-        return Figure(what=what, measured="not known", goal=goal, met=False, why="only Linux tells a process's peak")
+        return Figure(
+            what=what, measured="not known", goal=goal, met=False, why="the system did not tell it; only Linux does"
+        )
     known = {loop: own[loop] + theirs[loop] for loop in LOOPS}
     least = min((loop for loop in LOOPS if loop != "convatlas"), key=known.__getitem__)
     more = (known["convatlas"] - known[least]) / 2**20

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from benchmarks import many_loops, many_pictures
+from benchmarks.kept import kept
 from benchmarks.many_files import LARGE, SMALL, write_small
 from benchmarks.memory import is_told
 
@@ -89,14 +90,12 @@ def test_growth_of_memory_is_projected():
     assert (met.measured, met.goal, met.met) == ("+47.7 MiB", "at most 64 MiB more", True)
 
 
-def test_what_a_full_run_found_is_kept_with_its_date(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_a_full_run_found_is_kept_with_its_date(tmp_path: Path):
     result = tmp_path / "many_pictures.json"
-    monkeypatch.setattr(many_pictures, "RESULT", result)
-    assert many_pictures._kept() is None
+    assert kept(result, "many") is None
     many = memory(each=100, after=(10_000, 100_000), measured="2026-01-02")
     result.write_text(json.dumps(measured(many=many)), encoding="utf-8")
-    kept = many_pictures._kept()
-    quick, full = many_pictures.figures(measured(many=kept))
+    quick, full = many_pictures.figures(measured(many=kept(result, "many")))
     assert quick.met and full.met
     assert full.what == "Memory held from 10,000 to 100,000 pictures (measured 2026-01-02), projected to 100,000"
     assert full.measured == "+9.5 MiB"

@@ -67,6 +67,28 @@ print(heard[0])
 """
 
 
+def test_openvino_has_one_core(tmp_path: Path) -> None:
+    """Which is all that keeps the signals of the next test alone; that test can fail only where there is AMX."""
+    pytest.importorskip("openvino")
+    graph = write_corners(tmp_path / "b") / ONNX
+    assert OpenVinoEngine(graph)._core is OpenVinoEngine(graph, threads=1)._core
+
+
+@pytest.mark.parametrize(
+    ("error", "told", "match"),
+    [(ImportError("no module"), MissingExtra, "openvino"), (RuntimeError("no plugin"), EngineError, "cannot start")],
+)
+def test_openvino_that_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, told: type[Exception], match: str
+) -> None:
+    def fails(process: int) -> None:
+        raise error
+
+    monkeypatch.setattr("convatlas.engine.predict.openvino_engine._core", fails)
+    with pytest.raises(told, match=match):
+        OpenVinoEngine(write_corners(tmp_path / "b") / ONNX)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGCHLD")
 def test_openvino_let_go_in_another_thread_leaves_signals_alone(tmp_path: Path) -> None:
     pytest.importorskip("openvino")

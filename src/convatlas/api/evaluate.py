@@ -1,6 +1,5 @@
 """Measure a bundle on pictures that it was not trained on."""
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +15,7 @@ from convatlas.engine.bundle import Bundle, bundle_folder
 from convatlas.engine.deploy import load_deployed
 from convatlas.engine.device import make_accelerator
 from convatlas.engine.evaluate import answer_all
-from convatlas.engine.in_parts import InParts, Say
+from convatlas.engine.in_parts import InParts, Say, warn
 from convatlas.engine.no_memory import memory_for
 from convatlas.engine.run import read_membership, run_around
 from convatlas.engine.seeding import prepare_torch
@@ -79,7 +78,7 @@ def evaluate(
     say: is told, in words for people, where a batch does not fit into memory and is answered in smaller ones. None: a
     warning.
     Raises UsageError when there are no such pictures or views, DataError when the data's labels or classes are not the
-    bundle's, OutOfMemoryError when not even one picture fits into memory, or the network does not.
+    bundle's, OutOfMemoryError when not even one picture fits into memory, or the network does not fit on the device.
     """
     chosen_views = named_views(views)
     prepare_torch(threads=threads, deterministic=False)
@@ -93,7 +92,7 @@ def evaluate(
     accelerator = make_accelerator(device, "float32")
     task = make_task(bundle.task, bundle.model, bundle.classes)
     with memory_for(f"the evaluation of {bundle.model}"):
-        answering = InParts(deployed.to(accelerator.device), what="evaluation", say=say or _warn)
+        answering = InParts(deployed.to(accelerator.device), what="evaluation", say=say or warn)
         if single:
             readable = read_all(chosen.pictures, bundle.preprocess, threads=threads or 4)
             dataset = Pictures(readable.pictures, bundle.preprocess, kept=readable.kept)
@@ -148,10 +147,6 @@ def evaluate(
         skipped=readable.failures,
         notes=chosen.notes,
     )
-
-
-def _warn(words: str) -> None:
-    warnings.warn(words, stacklevel=2)
 
 
 def _choose(folder: Path, bundle: Bundle, data: str | Path | None, split: str | None) -> _Chosen:

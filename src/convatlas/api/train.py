@@ -1,7 +1,6 @@
 """Train on pictures: data to plan to training to measures to bundle, export and report."""
 
 import contextlib
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -15,6 +14,7 @@ from convatlas.data.picture_set import DataSplits, PictureSet
 from convatlas.data.preprocess import Fit
 from convatlas.data.source import absolute_source, open_data, read_splits
 from convatlas.engine.estimate import Estimate, estimate_training
+from convatlas.engine.in_parts import warn
 from convatlas.engine.memory import BatchTooLargeError, halved
 from convatlas.engine.no_memory import memory_for
 from convatlas.engine.observer import Observer
@@ -70,10 +70,10 @@ def plan_training(
     with memory_for(f"the training of {plan.model}"):
         while True:
             try:
-                return plan, estimate_training(plan, task, len(splits.train), say=_warn)
+                return plan, estimate_training(plan, task, len(splits.train), say=warn)
             except BatchTooLargeError as error:
                 plan, words = halved(plan, error.pictures, fewest=error.fewest)
-                _warn(words)
+                warn(words)
             clear_device_cache(garbage_collection=True)  # not before the error is gone, which holds the batch
 
 
@@ -168,10 +168,6 @@ def resume(
         bring_weights(plan, offline=offline, progress=observer.fetching)
     job = _Job(plan=plan, splits=splits, run=run, started=str(description["started"]))
     return job.do(resume=begun, strict=strict, export=export, tensorboard=tensorboard, observer=observer)
-
-
-def _warn(words: str) -> None:
-    warnings.warn(words, stacklevel=3)
 
 
 def _open(data: str | Path, wishes: Wishes) -> DataSplits:

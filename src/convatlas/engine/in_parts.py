@@ -1,5 +1,6 @@
 """Pictures that are answered in smaller batches where large ones do not fit into memory."""
 
+import warnings
 from collections.abc import Callable
 
 import torch
@@ -10,6 +11,11 @@ from convatlas.engine.no_memory import out_of_memory
 from convatlas.errors import OutOfMemoryError
 
 Say = Callable[[str], None]
+
+
+def warn(words: str) -> None:
+    """Say it where nobody listens."""
+    warnings.warn(words, stacklevel=3)
 
 
 class InParts(nn.Module):

@@ -1,6 +1,7 @@
 """The exported graph on OpenVINO: no torch. The extra `openvino`."""
 
 import functools
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ _CORE_LOCK = threading.Lock()
 
 
 @functools.cache
-def _core() -> Any:
-    """The one of this process, which never ends before it.
+def _core(_process: int) -> Any:
+    """The one of this process, which never ends before it; a forked process has one and threads of its own.
 
     Where the processor has AMX, OpenVINO's plugin (seen in 2026.4) gives the thread that brings it a stack for signals,
     and frees that in whatever thread the last user goes: in another one, the next signal would then end the process.
@@ -44,7 +45,7 @@ class OpenVinoEngine:
         """
         try:
             with _CORE_LOCK:
-                self._core = _core()
+                self._core = _core(os.getpid())
         except ImportError as error:
             raise MissingExtra("predicting with OpenVINO", "openvino") from error
         except RuntimeError as error:
